@@ -311,9 +311,10 @@ class WorkerSplits:
         keys = None if batch.keys is None else [*batch.keys[start:end]]
         times = None
         if self._gives_times:
-            # Without any times, each record is a dead letter that says so.
+            # Without any times, each record is a dead letter that says so. A connector's own
+            # sequence may know no slices.
             given = batch.times
-            times = [None] * (end - start) if given is None else [*given[start:end]]
+            times = [None if given is None else given[index] for index in range(start, end)]
         return KeyedRecords(records, keys, times)
 
     def batch_consumed(self) -> None:

@@ -2,7 +2,7 @@
 
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -341,11 +341,26 @@ def test_a_split_whose_end_is_not_known_and_that_is_held_has_no_age() -> None:
     assert (split.age_s(110.0), split.held_since_s, split.held) == (0.0, None, "")
 
 
+class OneByOne(Sequence[float]):
+    """A sequence that looks its items up when they are asked for, and knows no slices."""
+
+    def __init__(self, items: list[float]) -> None:
+        self._items = items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index: Any) -> Any:
+        assert isinstance(index, int)
+        return self._items[index]
+
+
 def test_records_go_on_with_the_times_that_their_batch_gives_and_the_split_they_are_from() -> None:
     listener = Listener()
     splits = WorkerSplits(0, listener, listener, gives_times=True)
     reading = splits.add("a", NEW).reading
-    timed = SplitBatch(["x", "y", "z"], 3, times=[1.5, 2.5, float("nan")], read_ns=7)
+    times = OneByOne([1.5, 2.5, float("nan")])
+    timed = SplitBatch(["x", "y", "z"], 3, times=times, read_ns=7)
     splits.arrived("a", reading, timed)
     splits.arrived("a", reading, SplitBatch(["w"], 4))
     assert splits.origin == Origin("a", 7)
