@@ -287,7 +287,8 @@ class HostRegistry:
         if not worker:
             limit = self.rules.standby_max
             unnamed = [each for each in self._pool.standby if each.only_name is None]
-            if limit is None or len(unnamed) <= limit:
+            # Some of them wait for the names of lost workers, until these have ended for certain.
+            if limit is None or len(unnamed) - len(self._pool.absent) <= limit:
                 return None
             (worker,) = next_names({*run.used, *self.names}, 1)
         elif why := self._why_not(worker, offer.together, run):

@@ -402,6 +402,18 @@ def test_a_cluster_grows_by_hosts_if_enough_stand_by() -> None:
     assert registry.arrived("3", run_of(A)) == Join([WorkerName("w1")])
 
 
+def test_a_cluster_does_not_grow_while_a_host_in_reserve_waits_for_the_name_of_a_lost_one() -> None:
+    registry = new_registry(standby_max=1)
+    run = run_of(A)
+    start_on(registry, A)
+    arrive(registry, "", instance="2", run=run)
+    registry.lost(A, 1.0, has_process=True)
+    arrive(registry, "", now_s=2.0, instance="3", run=run)
+    assert registry.arrived("3", run) is None
+    assert registry.assignments(10.0) == [Assignment("2", A)]
+    assert registry.standby == ["3"]
+
+
 # Presence
 
 

@@ -231,11 +231,11 @@ class Cluster:
             workers=[],
         )
         # Agents try to connect for a short time only, so serve them while waiting for the store.
-        self.hosts.agents.begin()
+        self.hosts.begin(self._control.address)
         if self._checkpoints is not None:
             await self._checkpoints.ownership.acquired()
         before = await self._members_before()
-        hosted = await self.hosts.wait_for_hosts(self._control.address, self._workers, before)
+        hosted = await self.hosts.wait_for_hosts(self._workers, before)
         self._workers = (*self._workers, *hosted)
         await self._begin()
 

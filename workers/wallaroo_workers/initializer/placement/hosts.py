@@ -93,6 +93,8 @@ class Hosts:
         self.placement = PlacementByName(here, self.agents, self.registry.knows)
         self.is_ready = asyncio.Event()
         """Set once the application accepts records."""
+        self._address = ""
+        """Where agents join."""
         self._run: HostedRun | None = None
         """``None`` until the cluster is formed."""
 
@@ -101,15 +103,20 @@ class Hosts:
         """The TLS files, for commands on this host."""
         return None if self._settings.tls is None else dataclasses.asdict(self._settings.tls)
 
+    def begin(self, address: str) -> None:
+        """Serve agents, which join at ``address``."""
+        self._address = address
+        self.agents.begin()
+
     async def wait_for_hosts(
-        self, address: str, own: Collection[WorkerName], before: Collection[WorkerName]
+        self, own: Collection[WorkerName], before: Collection[WorkerName]
     ) -> list[WorkerName]:
-        """Wait for the expected agents, which join at ``address``; return their workers' names.
+        """Wait for the expected agents; return their workers' names.
 
         ``own`` are the workers of this host, and ``before`` those in the last checkpoint.
         """
         count, names = self._settings.agent_count, self._settings.agent_names
-        await self.agents.wait_for_offers(count, names, address)
+        await self.agents.wait_for_offers(count, names, self._address)
         workers = self.registry.form(count, names, own, before, time.monotonic())
         self.agents.assign()
         return workers
@@ -164,7 +171,7 @@ class Hosts:
     def changed(self) -> None:
         """Report how many hosts are wanted, if a supervisor reads it."""
         if self._reports.are_read:
-            self._reports.report(self.counts())
+            self._reports.report({"control": self._address, **self.counts()})
 
     def withdrawn(self, worker: WorkerName) -> None:
         """Let the worker leave the cluster, and release its host."""
