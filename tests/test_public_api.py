@@ -156,7 +156,7 @@ PUBLIC: dict[str, set[str]] = {
         "sum",
         "top",
     },
-    "wallaroo.testing.kit": {"check_sink", "check_source"},
+    "wallaroo.testing.kit": {"check_pushed_source", "check_sink", "check_source"},
     "wallaroo_pytest": {"ClusterStarter", "ClusterUnderTest", "wallaroo_cluster"},
     "wallaroo.errors": {
         "AlreadyExistsError",

@@ -4,6 +4,8 @@ import os
 import select
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import wallaroo
+from tests.workers.kit.checked_pushed import stdin_over, stdout_over
+from wallaroo.testing.kit import check_pushed_source, check_sink
 from wallaroo_connectors import stdio
 from wallaroo_connectors.stdio import PIPE_BYTES, StdinSource, StdoutSink
 
@@ -30,6 +34,16 @@ def lines_of(data: bytes, piece: int = stdio.READ_BYTES) -> list[bytes]:
         source = StdinSource(bytes)
         source.open()
         return [each.record for each in source.receive() if each is not None]
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Iterator[tuple[Path, int]]:
+    """A named pipe, and a descriptor of both of its ends that keeps it open."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    yield path, descriptor
+    os.close(descriptor)
 
 
 @pytest.fixture
@@ -116,3 +130,41 @@ def test_one_pipeline_reads_the_standard_input() -> None:
         builder.new_pipeline(name, StdinSource(bytes)).to_sink(StdoutSink(name=name))
     with pytest.raises(wallaroo.WallarooParameterError, match="read it in one pipeline"):
         builder.build()
+
+
+def test_the_source_delivers_no_line_twice_and_takes_none_too_early(pipe: tuple[Path, int]) -> None:
+    path, descriptor = pipe
+    check_pushed_source(
+        partial(stdin_over, path),
+        lambda line: os.write(descriptor, line + b"\n"),
+        promise="at_most_once",
+    )
+
+
+def test_the_sink_loses_no_line_and_cuts_none(pipe: tuple[Path, int]) -> None:
+    path, descriptor = pipe
+
+    def read_back() -> list[str]:
+        # The check reads behind each case, and one case fits into the pipe.
+        try:
+            return os.read(descriptor, 1 << 20).decode().splitlines()
+        except BlockingIOError:
+            return []
+
+    # Each write is of several lines, and there are several writes in a batch.
+    line = "{:0250}".format
+    check_sink(partial(stdout_over, path), read_back, record=line, reads_once=True)
+
+
+def test_lines_outlast_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces = [b"a\nb\nc", b"d\n", b""]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "read", lambda *_: pieces.pop(0))
+        patch.setattr(select, "select", lambda *_: ([0], [], []))
+        source = StdinSource(bytes)
+        source.open()
+        first = next(source.receive())
+        source.open()
+        rest = [each.record for each in source.receive() if each is not None]
+    assert first is not None
+    assert (first.record, rest) == (b"a", [b"b", b"cd"])

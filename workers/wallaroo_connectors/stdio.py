@@ -12,13 +12,14 @@
 
 The standard input is that of ``wallaroo-run``. It cannot be read again, so after the loss of the
 worker that reads it, lines are missing that this worker had taken from the pipe and that were not
-in the journal: at most once. With ``--resilience-dir`` a line in the journal is processed exactly
+in the journal: at most once. If the worker had read the first part of a line, the second part
+arrives as a line of its own. With ``--resilience-dir`` a line in the journal is processed exactly
 once.
 """
 
 import os
 import select
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import wallaroo
@@ -45,26 +46,27 @@ class StdinSource(wallaroo.PushedSource[Any]):
 
     def __init__(self, decoder: Any) -> None:
         self.decoder = decoder
-
-    def open(self) -> None:
-        """Start with an empty line."""
+        # These outlast an error: what was read from a pipe cannot be read again.
+        self._lines: Iterator[bytes] = iter(())
         self._rest = b""
 
     def receive(self) -> Iterator[wallaroo.Delivery[bytes] | None]:
         """Yield each line."""
         while True:
+            for line in self._lines:
+                yield wallaroo.Delivery(line)
             if not select.select([0], [], [], WAIT_S)[0]:
                 yield None
                 continue
             data = os.read(0, READ_BYTES)
             if not data:
                 break
-            for line in self._lines(data):
-                yield wallaroo.Delivery(line)
+            self._lines = iter(self._cut(data))
         if self._rest:
-            yield wallaroo.Delivery(self._rest.removesuffix(b"\r"))
+            rest, self._rest = self._rest, b""
+            yield wallaroo.Delivery(rest.removesuffix(b"\r"))
 
-    def _lines(self, data: bytes) -> Iterable[bytes]:
+    def _cut(self, data: bytes) -> list[bytes]:
         *lines, rest = data.split(b"\n")
         if lines:
             lines[0], self._rest = self._rest + lines[0], rest

@@ -5,76 +5,25 @@ stopped predecessor is woken when its successor has finished. It goes on in the 
 it was doing, as a process does that was frozen for a minute. What it does then must have no effect.
 """
 
-import multiprocessing
 import os
 import random
 import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
+from functools import partial
 from typing import Any
 
 from wallaroo.connectors.sink_classes import OnceSink, Sink, TwoPhaseSink
-from wallaroo_workers.kit.sink_process import Batch, Play, Said, main
+from wallaroo_workers.kit.child import CALL_S_MAX, Child, Said
+from wallaroo_workers.kit.sink_process import Batch, Play, main
 
 ROWS_PER_BATCH = 20
 NUMBERS = (1, 2, 3)
 LOCKED_S = 3.0
 """A successor that waits so long is waiting for a lock that its stopped predecessor holds."""
-CALL_S_MAX = 30.0
-"""A call that takes longer hangs."""
 MOMENTS_INSIDE = 2
 """How often a predecessor is halted within each call, at a random moment of its usual duration."""
-
-
-class _Child:
-    """One process that plays parts."""
-
-    def __init__(self, make: Callable[[], Any]) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe: Connection
-        self._pipe, theirs = context.Pipe()
-        self._process: SpawnProcess = context.Process(target=main, args=(make, theirs), daemon=True)
-        self._process.start()
-        theirs.close()
-
-    def start(self, part: Play) -> None:
-        """Give it a part to play."""
-        self._pipe.send(part)
-
-    def speaks_within(self, time_s: float) -> bool:
-        """Wait until the child says something, but no longer than this."""
-        return self._pipe.poll(time_s)
-
-    def hear(self) -> Said:
-        """Return what the child says next, which is "killed" if it has ended."""
-        if not self._pipe.poll(CALL_S_MAX):
-            return Said("hangs")
-        try:
-            said: Said = self._pipe.recv()
-        except (EOFError, OSError):
-            return Said("killed")
-        return said
-
-    def go_on(self) -> None:
-        """Let it make the call that it announced, or go on behind one."""
-        try:
-            self._pipe.send(None)
-        except OSError:
-            return
-
-    def signal(self, number: signal.Signals) -> None:
-        """Kill, stop or wake the process."""
-        assert self._process.pid is not None
-        os.kill(self._process.pid, number)
-
-    def end(self) -> None:
-        """End the process, if it has not ended."""
-        self._process.kill()
-        self._process.join()
-        self._pipe.close()
 
 
 class _Check:
@@ -86,9 +35,16 @@ class _Check:
         read_back: Callable[[], Iterable[Any]],
         record: Callable[[int], Any],
         seed: int,
+        *,
+        reads_once: bool,
     ) -> None:
         self._make = make
         self._read_back = read_back
+        self._reads_once = reads_once
+        self._rows: list[Any] = []
+        """What was read back, if it can be read only once."""
+        self._given: set[str] = set()
+        """All rows that any process was to write, as texts."""
         self._record = record
         self._random = random.Random(seed)
         self._run = f"{self._random.getrandbits(32):08x}{os.getpid():x}"
@@ -105,7 +61,7 @@ class _Check:
         self._encoder = sink.encoder
         self._durations_s: dict[str, float] = {}
         """How long each call takes if nothing disturbs it."""
-        self._successor = _Child(make)
+        self._successor = Child(partial(main, make))
 
     def run(self) -> None:
         """Run all cases."""
@@ -136,6 +92,7 @@ class _Check:
         slot = f"wallaroo.kit.{self._run}.{self._case_count}.w1"
         first = self._case_count * 1_000_000
         batches, others = self._batches(first), self._batches(first + 500_000)
+        self._given.update(repr(row) for batch in (*batches, *others) for row in batch.rows)
         return slot, batches, others
 
     def _batches(self, first: int) -> list[Batch]:
@@ -150,6 +107,18 @@ class _Check:
             return record
         encode = getattr(self._encoder, "encode", self._encoder)
         return encode(record)
+
+    def _found(self) -> list[Any]:
+        """Return all rows that are in the target."""
+        rows = [*self._read_back()]
+        if not self._reads_once:
+            return rows
+        for row in rows:
+            assert repr(row) in self._given, (
+                f"{self._name}: a row is there that was never written as a whole: {row!r}"
+            )
+        self._rows += rows
+        return self._rows
 
     def _undisturbed(self) -> None:
         slot, batches, _ = self._new_case()
@@ -171,7 +140,7 @@ class _Check:
         slot, batches, others = self._new_case()
         how = "stopped" if stops else "killed"
         when = f"when a process was {how} {where} {call.partition(' ')[0]}"
-        predecessor = _Child(self._make)
+        predecessor = Child(partial(main, self._make))
         try:
             predecessor.start(Play(slot, batches[:2], [], tries_again=False))
             safe = self._halt(predecessor, where, call, stops=stops)
@@ -195,9 +164,7 @@ class _Check:
             replaced = [each for each in (*batches, *others) if each not in expected]
             self._compare_absent(replaced, when)
 
-    def _halt(
-        self, child: _Child, where: str, call: str, *, stops: bool
-    ) -> dict[int, bytes | None]:
+    def _halt(self, child: Child, where: str, call: str, *, stops: bool) -> dict[int, bytes | None]:
         """Halt a child at this point; return the batches that no successor writes again.
 
         These are what a manifest names, with their tokens; or, of a sink that is at least once,
@@ -221,7 +188,7 @@ class _Check:
         child.signal(signal.SIGSTOP if stops else signal.SIGKILL)
         return safe
 
-    def _wake(self, child: _Child, safe: dict[int, bytes | None], *, is_in_call: bool) -> None:
+    def _wake(self, child: Child, safe: dict[int, bytes | None], *, is_in_call: bool) -> None:
         """Let a child go on that was stopped; it fails, or does what has no effect."""
         child.signal(signal.SIGCONT)
         if not is_in_call:
@@ -236,7 +203,7 @@ class _Check:
                 return  # no checkpoint names it, so nothing asks this process to commit it
             child.go_on()
 
-    def _succeed(self, part: Play, when: str, stopped: _Child | None = None) -> int:
+    def _succeed(self, part: Play, when: str, stopped: Child | None = None) -> int:
         """Play the successor's part; return the number that ``last`` told it."""
         successor, last = self._successor, 0
         successor.start(part)
@@ -263,7 +230,7 @@ class _Check:
 
     def _compare(self, batches: list[Batch], when: str) -> None:
         expected = [row for batch in batches for row in batch.rows]
-        found = [row for row in self._read_back() if row in expected]
+        found = [row for row in self._found() if row in expected]
         count = Counter(map(repr, found))
         for row in expected:
             assert count[repr(row)], f"{self._name}: {when}, this row is missing: {row!r}"
@@ -274,7 +241,7 @@ class _Check:
             assert found == expected, f"{self._name}: {when}, the rows are in another order"
 
     def _compare_absent(self, batches: list[Batch], when: str) -> None:
-        for row in [row for row in self._read_back() if any(row in each.rows for each in batches)]:
+        for row in [row for row in self._found() if any(row in each.rows for each in batches)]:
             raise AssertionError(
                 f"{self._name}: {when}, a row is there that no checkpoint names: {row!r}; after "
                 "open() of a slot, nothing that an earlier opener does may take effect"
@@ -291,6 +258,7 @@ def check(
     *,
     record: Callable[[int], Any],
     seed: int,
+    reads_once: bool,
 ) -> None:
     """Check a sink, see `wallaroo.testing.kit.check_sink`."""
-    _Check(make, read_back, record, seed).run()
+    _Check(make, read_back, record, seed, reads_once=reads_once).run()

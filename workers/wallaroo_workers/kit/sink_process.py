@@ -12,9 +12,7 @@ from typing import Any
 
 from wallaroo.connectors.sink_classes import OnceSink, Sink, TwoPhaseSink
 from wallaroo_workers.kit.awaiting import Caller
-
-AGAIN_AFTER_S = 0.05
-ATTEMPT_S = 10.0
+from wallaroo_workers.kit.child import AGAIN_AFTER_S, ATTEMPT_S, Said
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +33,6 @@ class Play:
     """For sinks of two phases: what the manifest names."""
     tries_again: bool
     """Whether a failed call is tried again, as a worker of the running epoch does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What a child says: it is ``before`` or ``after`` a call, or has ended or failed."""
-
-    where: str
-    call: str = ""
-    result: Any = None
 
 
 class Player:

@@ -154,7 +154,7 @@ def check(source: PartitionedSource[Any], *, record_count_max: int, seed: int) -
     """Check a source, see `wallaroo.testing.kit.check_source`."""
     if not isinstance(source, PartitionedSource) or inspect.isclass(source):
         raise AssertionError(
-            "check_source() takes an object of a class derived from wallaroo.PartitionedSource; a "
-            "PushedSource has no positions to check"
+            "check_source() takes an object of a class derived from wallaroo.PartitionedSource; "
+            "check_pushed_source() checks a PushedSource, which has no positions"
         )
     _Check(source, record_count_max, seed).run()
