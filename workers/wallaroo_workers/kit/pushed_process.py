@@ -8,6 +8,7 @@ import asyncio
 import enum
 import inspect
 import os
+import signal
 import time
 import traceback
 from collections.abc import Callable
@@ -128,7 +129,7 @@ class Player:
             case Answer.STOP:
                 raise _StopError
             case Answer.EXIT:
-                os._exit(0)
+                os.kill(os.getpid(), signal.SIGKILL)  # as a worker ends that was replaced
 
 
 class _Receiving:
