@@ -19,6 +19,7 @@ PUBLIC: dict[str, set[str]] = {
         "RangeWindowsBuilder",
         "WindowsBuilder",
         "WindowStep",
+        "WindowedPipeline",
         "calendar",
         "count_windows",
         "ephemeral_windows",

@@ -19,14 +19,8 @@ from wallaroo.api.codecs import (
 from wallaroo.api.computations import (
     Computation,
     ComputationMulti,
-    OwnStateComputation,
-    OwnStateComputationMulti,
-    StateComputation,
-    StateComputationMulti,
     computation,
     computation_multi,
-    state_computation,
-    state_computation_multi,
 )
 from wallaroo.api.configs import (
     FileSinkConfig,
@@ -54,11 +48,19 @@ from wallaroo.api.kafka_options import (
 from wallaroo.api.loggers import get_logger
 from wallaroo.api.original import Unbuffered, attach_to_module, dt_to_timestamp
 from wallaroo.api.payload_keys import PayloadKey, payload_key
-from wallaroo.api.pipeline import Pipeline, source
+from wallaroo.api.pipeline import Pipeline, WindowedPipeline, source
 from wallaroo.api.resources import Resource, resource
 from wallaroo.api.running import Cluster, RunOptions, RunResult, run, start
 from wallaroo.api.serialization import deserialize, serialize
 from wallaroo.api.source_keys import SourceKey, source_key
+from wallaroo.api.state_computations import (
+    OwnStateComputation,
+    OwnStateComputationMulti,
+    StateComputation,
+    StateComputationMulti,
+    state_computation,
+    state_computation_multi,
+)
 from wallaroo.api.tcp_configs import TCPSinkConfig, TCPSourceConfig
 from wallaroo.api.upgrades import StateUpgrade, upgrade_state
 from wallaroo.api.waiting import (
@@ -174,6 +176,7 @@ __all__ = [
     "WallarooParameterError",
     "Window",
     "WindowStep",
+    "WindowedPipeline",
     "WindowsBuilder",
     "__version__",
     "aggregate",

@@ -1,4 +1,5 @@
-"""The type variables of the public API: `R` is a record, `Q` a result, `S` a state."""
+"""The type variables of the public API: `R` is a record, `Q` a result, `S` a state,
+`V` what a window has computed."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -7,18 +8,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
+    R = TypeVar("R", default=Any)
     Q = TypeVar("Q", default=Any)
     S = TypeVar("S", default=Any)
     Q_co = TypeVar("Q_co", default=Any, covariant=True)
     R_co = TypeVar("R_co", default=Any, covariant=True)
     R_contra = TypeVar("R_contra", default=Any, contravariant=True)
     S_contra = TypeVar("S_contra", default=Any, contravariant=True)
+    V_co = TypeVar("V_co", default=Any, covariant=True)
+    KeyT = TypeVar("KeyT", default=Any)
 else:
     from typing import TypeVar
 
+    R = TypeVar("R")
     Q = TypeVar("Q")
     S = TypeVar("S")
     Q_co = TypeVar("Q_co", covariant=True)
     R_co = TypeVar("R_co", covariant=True)
     R_contra = TypeVar("R_contra", contravariant=True)
     S_contra = TypeVar("S_contra", contravariant=True)
+    V_co = TypeVar("V_co", covariant=True)
+    KeyT = TypeVar("KeyT")

@@ -5,9 +5,14 @@ windows.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
-from wallaroo.api.aggregations import BuiltInAggregation, read_aggregation
+from wallaroo.api.aggregations import (
+    Aggregation,
+    AggregationFunction,
+    BuiltInAggregation,
+    read_aggregation,
+)
 from wallaroo.api.inspection import Problem, caller_place, function_problems, named
 from wallaroo.errors import WallarooParameterError
 from wallaroo.timing.accumulators import (
@@ -23,7 +28,8 @@ from wallaroo.timing.accumulators import (
     one_more,
     subtracted,
 )
-from wallaroo.timing.window_spec import AggregationSpec, BuiltIn
+from wallaroo.timing.window_spec import AggregationSpec, BuiltIn, Result
+from wallaroo.type_variables import R
 
 __all__ = [
     "collect",
@@ -39,10 +45,18 @@ __all__ = [
     "top",
 ]
 
-Extract = Callable[[Any], Any]
+N = TypeVar("N")
+"""What a function returns of a record."""
+Part: TypeAlias = (
+    BuiltInAggregation[R, Any]
+    | AggregationFunction[R, Any, Any]
+    | Aggregation[R, Any]
+    | type[Aggregation[R, Any]]
+)
+"""What ``several`` computes besides others."""
 
 
-def count() -> BuiltInAggregation:
+def count() -> BuiltInAggregation[Any, Result[int]]:
     """Count the records."""
     spec = AggregationSpec(
         name="count",
@@ -57,7 +71,7 @@ def count() -> BuiltInAggregation:
     return BuiltInAggregation(spec, [])
 
 
-def sum(f: Extract) -> BuiltInAggregation:
+def sum(f: Callable[[R], N]) -> BuiltInAggregation[R, Result[N]]:
     """Add up ``f(record)``, which is a number."""
 
     def update(record: Any, total: Any) -> Any:
@@ -76,17 +90,17 @@ def sum(f: Extract) -> BuiltInAggregation:
     return _of("sum", f, spec)
 
 
-def min(f: Extract) -> BuiltInAggregation:
+def min(f: Callable[[R], N]) -> BuiltInAggregation[R, Result[N]]:
     """Keep the smallest ``f(record)``."""
     return _extreme("min", f, is_largest=False)
 
 
-def max(f: Extract) -> BuiltInAggregation:
+def max(f: Callable[[R], N]) -> BuiltInAggregation[R, Result[N]]:
     """Keep the largest ``f(record)``."""
     return _extreme("max", f, is_largest=True)
 
 
-def mean(f: Extract) -> BuiltInAggregation:
+def mean(f: Callable[[R], Any]) -> BuiltInAggregation[R, Result[float]]:
     """Average ``f(record)``, which is a number."""
     kept = Mean(f)
     spec = AggregationSpec(
@@ -103,17 +117,17 @@ def mean(f: Extract) -> BuiltInAggregation:
     return _of("mean", f, spec)
 
 
-def first() -> BuiltInAggregation:
+def first() -> BuiltInAggregation[R, Result[R]]:
     """Keep the first record by event time; of several at that time, the one that arrived first."""
     return _by_time("first", is_last=False)
 
 
-def last() -> BuiltInAggregation:
+def last() -> BuiltInAggregation[R, Result[R]]:
     """Keep the last record by event time; of several at that time, the one that arrived last."""
     return _by_time("last", is_last=True)
 
 
-def collect(limit: int | None = None) -> BuiltInAggregation:
+def collect(limit: int | None = None) -> BuiltInAggregation[R, Result[list[R]]]:
     """Keep all records in a list, or the first ``limit`` to arrive."""
     kept = Collected(limit)
     spec = AggregationSpec(
@@ -123,7 +137,7 @@ def collect(limit: int | None = None) -> BuiltInAggregation:
     return BuiltInAggregation(spec, problems)
 
 
-def distinct(f: Extract) -> BuiltInAggregation:
+def distinct(f: Callable[[R], N]) -> BuiltInAggregation[R, Result[set[N]]]:
     """Keep the different values of ``f(record)`` in a set."""
     kept = Distinct(f)
     spec = AggregationSpec(
@@ -137,7 +151,7 @@ def distinct(f: Extract) -> BuiltInAggregation:
     return _of("distinct", f, spec)
 
 
-def top(n: int, f: Extract) -> BuiltInAggregation:
+def top(n: int, f: Callable[[R], Any]) -> BuiltInAggregation[R, Result[list[R]]]:
     """Keep the ``n`` records with the largest ``f(record)``, the largest first."""
     kept = Top(n, f)
     spec = AggregationSpec(
@@ -151,7 +165,7 @@ def top(n: int, f: Extract) -> BuiltInAggregation:
     return _of("top", f, spec, _size_problems("n of aggregate.top()", n))
 
 
-def several(**aggregations: Any) -> BuiltInAggregation:
+def several(**aggregations: Part[R]) -> BuiltInAggregation[R, Result[dict[str, Any]]]:
     """Compute several aggregations at once; the value is a dict of their values by name.
 
     What an aggregation has as ``output`` is not called. ::
@@ -187,7 +201,9 @@ def several(**aggregations: Any) -> BuiltInAggregation:
     return BuiltInAggregation(spec, problems, tuple(mistakes))
 
 
-def _extreme(name: str, f: Extract, *, is_largest: bool) -> BuiltInAggregation:
+def _extreme(
+    name: str, f: Callable[[Any], Any], *, is_largest: bool
+) -> BuiltInAggregation[Any, Any]:
     kept = Extreme(f, is_largest=is_largest)
     spec = AggregationSpec(
         name=name,
@@ -203,7 +219,7 @@ def _extreme(name: str, f: Extract, *, is_largest: bool) -> BuiltInAggregation:
     return _of(name, f, spec)
 
 
-def _by_time(name: str, *, is_last: bool) -> BuiltInAggregation:
+def _by_time(name: str, *, is_last: bool) -> BuiltInAggregation[Any, Any]:
     kept = ByTime(is_last=is_last)
     spec = AggregationSpec(
         name=name,
@@ -219,7 +235,7 @@ def _by_time(name: str, *, is_last: bool) -> BuiltInAggregation:
 
 def _of(
     name: str, f: object, spec: AggregationSpec, problems: list[Problem] | None = None
-) -> BuiltInAggregation:
+) -> BuiltInAggregation[Any, Any]:
     found = [*function_problems(f, f"f of aggregate.{name}()", ("record",)), *(problems or [])]
     return BuiltInAggregation(spec, found)
 

@@ -10,31 +10,33 @@ that.
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, ClassVar, Generic, ParamSpec, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar, overload
 
 from wallaroo.api.decorated import Decorated
 from wallaroo.api.inspection import Problem, caller_place, function_problems, name_problems, named
 from wallaroo.describing import error_text
 from wallaroo.errors import WallarooParameterError
-from wallaroo.timing.window_spec import AggregationSpec
+from wallaroo.timing.window_spec import AggregationSpec, Result, Window
 from wallaroo.topology.graph import SourceLocation
-from wallaroo.type_variables import Q_co, R_contra, S
+from wallaroo.type_variables import Q, Q_co, R, R_contra, S
 
-P = ParamSpec("P")
 A = TypeVar("A")
 """An accumulator."""
+A_co = TypeVar("A_co", covariant=True)
+B = TypeVar("B")
+"""An accumulator after one more record."""
 
 _MERGE_ARGUMENTS = ("one", "other")
 
 
-class AggregationFunction(Decorated[P, Q_co]):
+class AggregationFunction(Decorated[[R_contra, S], S], Generic[R_contra, S, Q_co]):
     """An aggregation: ``f(record, accumulator)`` returns the accumulator after one more record."""
 
     decorator: ClassVar[str] = "@wallaroo.aggregation(name, initial=...)"
     arguments: ClassVar[tuple[str, ...]] = ("record", "accumulator")
 
     def __init__(
-        self, function: Callable[P, Q_co], spec: AggregationSpec, problems: list[Problem]
+        self, function: Callable[[R_contra, S], S], spec: AggregationSpec, problems: list[Problem]
     ) -> None:
         super().__init__(function, problems)
         self.spec: AggregationSpec = replace(spec, update=function)
@@ -45,6 +47,9 @@ class Aggregation(Generic[R_contra, S]):
 
     Give the class, or an object of it, to ``over()``. ``combine`` may be left out; then only
     windows can be used that have all of a key's records in one place.
+
+    A method ``output(key, accumulator)`` returns the result of a key, or ``None`` for none; with a
+    third parameter it gets the window. Without one the result is a ``wallaroo.Result``.
     """
 
     def name(self) -> str:
@@ -64,12 +69,8 @@ class Aggregation(Generic[R_contra, S]):
         neither."""
         raise NotImplementedError(f"{type(self).__name__} has no method combine()")
 
-    def output(self, key: Any, accumulator: S, /) -> Any:
-        """Return the result of a key, or ``None``; a third parameter gets the window."""
-        raise NotImplementedError(f"{type(self).__name__} has no method output()")
 
-
-class BuiltInAggregation:
+class BuiltInAggregation(Generic[R_contra, Q_co]):
     """An aggregation of ``wallaroo.aggregate``."""
 
     def __init__(
@@ -84,15 +85,95 @@ class BuiltInAggregation:
         return f"<aggregate.{self.spec.name}>"
 
 
+class _Decorator(Protocol[A_co]):
+    """What ``aggregation`` returns: its function gets accumulators such as ``initial`` makes."""
+
+    def __call__(
+        self, function: Callable[[R, A_co], B], /
+    ) -> AggregationFunction[R, B, Result[B]]: ...
+
+
+class _OutputDecorator(Protocol[A_co, Q_co]):
+    """What ``aggregation`` returns if it has an ``output``."""
+
+    def __call__(self, function: Callable[[R, A_co], B], /) -> AggregationFunction[R, B, Q_co]: ...
+
+
+class _CollectionDecorator(Protocol):
+    """What ``aggregation`` returns if ``initial`` does not say what the accumulators contain."""
+
+    def __call__(
+        self, function: Callable[[R, B], B], /
+    ) -> AggregationFunction[R, B, Result[B]]: ...
+
+
+class _CollectionOutputDecorator(Protocol[Q_co]):
+    """What ``aggregation`` returns if it has an ``output`` as well."""
+
+    def __call__(self, function: Callable[[R, B], B], /) -> AggregationFunction[R, B, Q_co]: ...
+
+
+Output: TypeAlias = Callable[[Any, A], Q | None] | Callable[[Any, A, Window], Q | None]
+Collection: TypeAlias = type[list[Any]] | type[dict[Any, Any]] | type[set[Any]]
+
+
+@overload
+def aggregation(
+    name: str,
+    *,
+    initial: Collection,
+    merge: Callable[[Any, Any], object] | None = None,
+    output: None = None,
+    invert: Callable[[Any, Any], object] | None = None,
+    commutative: bool = False,
+) -> _CollectionDecorator: ...
+
+
+@overload
+def aggregation(
+    name: str,
+    *,
+    initial: Collection,
+    merge: Callable[[Any, Any], object] | None = None,
+    output: Output[Any, Q],
+    invert: Callable[[Any, Any], object] | None = None,
+    commutative: bool = False,
+) -> _CollectionOutputDecorator[Q]: ...
+
+
+@overload
 def aggregation(
     name: str,
     *,
     initial: Callable[[], A],
-    merge: Callable[[A, A], A] | None = None,
-    output: Callable[..., Any] | None = None,
-    invert: Callable[[A, A], A] | None = None,
+    merge: Callable[[A, A], object] | None = None,
+    output: None = None,
+    invert: Callable[[A, A], object] | None = None,
     commutative: bool = False,
-) -> Callable[[Callable[P, Q_co]], AggregationFunction[P, Q_co]]:
+) -> _Decorator[A]: ...
+
+
+@overload
+def aggregation(
+    name: str,
+    *,
+    initial: Callable[[], A],
+    merge: Callable[[A, A], object] | None = None,
+    output: Output[A, Q],
+    invert: Callable[[A, A], object] | None = None,
+    commutative: bool = False,
+) -> _OutputDecorator[A, Q]: ...
+
+
+def aggregation(
+    name: str,
+    *,
+    initial: Callable[[], Any],
+    merge: Callable[[Any, Any], object] | None = None,
+    output: Callable[..., Any] | None = None,
+    invert: Callable[[Any, Any], object] | None = None,
+    commutative: bool = False,
+) -> Any:
     """Make an aggregation of ``f(record, accumulator)``, which returns the new accumulator.
 
     ``initial()`` returns the accumulator of no record. ``merge(one, other)`` returns that of both,
@@ -124,7 +205,7 @@ def aggregation(
         is_commutative=commutative,
     )
 
-    def decorate(function: Callable[P, Q_co]) -> AggregationFunction[P, Q_co]:
+    def decorate(function: Callable[[R, A], A]) -> AggregationFunction[R, A, Any]:
         return AggregationFunction(function, spec, problems)
 
     return decorate
@@ -171,7 +252,7 @@ def _read_class(given: Aggregation[Any, Any], place: SourceLocation) -> Aggregat
         *function_problems(given.combine, f"combine {what}", _MERGE_ARGUMENTS),
         *name_problems(f"the result of name() {what}", given.name()),
     ]
-    output = given.output if _has_own(kind, "output") else None
+    output = getattr(given, "output", None)
     problems += _output_problems(f"output {what}", output)
     if problems:
         raise WallarooParameterError([problem.at(place) for problem in problems])

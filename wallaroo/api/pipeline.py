@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Generic, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, overload
 
 from wallaroo.api.arguments import checks_call, checks_calls
 from wallaroo.api.calls import Call
@@ -54,7 +54,7 @@ from wallaroo.connectors.base import Sink, SinkConfig, SourceConfig
 from wallaroo.timing.window_spec import LatePolicy
 from wallaroo.topology.graph import PartitionDeclaration, StepKind
 from wallaroo.topology.ports import Port
-from wallaroo.type_variables import Q, R_co, S
+from wallaroo.type_variables import Q, Q_co, R_co, S
 
 ENDS = ("to_sink", "to_sinks", "done")
 """The methods that end a pipeline."""
@@ -101,7 +101,7 @@ class Pipeline(Generic[R_co]):
     @overload
     def to(self, computation: StatelessStep[R_co, Q]) -> "Pipeline[Q]": ...
     @overload
-    def to(self, computation: WindowStep) -> "Pipeline[Any]": ...
+    def to(self, computation: WindowStep[R_co, Q]) -> "WindowedPipeline[R_co, Q]": ...
     @overload
     def to(self, computation: Callable[[R_co], Q | None]) -> "Pipeline[Q]": ...
     def to(self, computation: Any) -> "Pipeline[Any]":
@@ -113,7 +113,7 @@ class Pipeline(Generic[R_co]):
         """
         call = Call(self._node, "to")
         if isinstance(computation, WindowStep | WindowsBuilder):
-            return Pipeline(call.windows(computation))
+            return WindowedPipeline(call.windows(computation))
         return Pipeline(call.step(StepKind.FUSED, computation))
 
     def filter(self, function: Callable[[R_co], object]) -> "Pipeline[R_co]":
@@ -186,7 +186,7 @@ class Pipeline(Generic[R_co]):
             )
         )
 
-    def named(self, name: str) -> "Pipeline[R_co]":
+    def named(self, name: str) -> Self:
         """Give the last step, and the state of its own that it may have, this name."""
         call, node = Call(self._node, "named"), self._node
         known = call.read(read_name, "the name of named()", name, call.place)
@@ -197,8 +197,8 @@ class Pipeline(Generic[R_co]):
             computation = replace(step.step.computation, name=known)
             renamed = replace(step, step=replace(step.step, computation=computation))
             is_port = isinstance(node, PortNode)
-            return Pipeline(replace(node, parents=(renamed,)) if is_port else renamed)
-        return Pipeline(call.wrong())
+            return type(self)(replace(node, parents=(renamed,)) if is_port else renamed)
+        return type(self)(call.wrong())
 
     def with_time(self, time: Time) -> "Pipeline[R_co]":
         """Say where the times of the records are from: ``event_time(...)``.
@@ -210,9 +210,7 @@ class Pipeline(Generic[R_co]):
         read = call.read(read_time, time, call.place)
         return Pipeline(TimeNode(*call.origin(), read))
 
-    @property
-    def late(self) -> "Pipeline[Any]":
-        """The late records of windows with the late policy ``"side"``, as they arrived."""
+    def _late(self) -> "Pipeline[Any]":
         call, node = Call(self._node, "late"), self._node
         if not isinstance(node, PortNode) or _is_late(node):
             call.add_mistake("late is not behind windows", "take it directly behind them")
@@ -224,6 +222,11 @@ class Pipeline(Generic[R_co]):
             what = f'late is behind windows with the late policy "{window.firing.late.value}"'
             call.add_mistake(what, 'add with_late_data_policy("side")')
         return Pipeline(PortNode(call.place, (step,), tuple(call.mistakes), (Port.LATE,)))
+
+    if not TYPE_CHECKING:
+        # For type checkers only a `WindowedPipeline` has it. When an application runs, `build`
+        # reports the mistake with all others.
+        late = property(_late)
 
     # Keys
 
@@ -320,7 +323,7 @@ class Pipeline(Generic[R_co]):
         """End the pipeline without a sink: the results of its last computation are dropped."""
         return Pipeline(Call(self._node, "done").end([]))
 
-    def clone(self) -> "Pipeline[R_co]":
+    def clone(self) -> Self:
         """Return this pipeline: it never changes."""
         return self
 
@@ -335,6 +338,18 @@ class Pipeline(Generic[R_co]):
 
     def _is_closed(self) -> bool:
         return isinstance(self._node, EndNode)
+
+
+class WindowedPipeline(Pipeline[Q_co], Generic[R_co, Q_co]):
+    """What ``to`` returns for windows: a pipeline of their results.
+
+    For type checkers, the late records of a ``WindowedPipeline[Click, Result[int]]`` are clicks.
+    """
+
+    @property
+    def late(self) -> Pipeline[R_co]:
+        """The late records of windows with the late policy ``"side"``, as they arrived."""
+        return self._late()
 
 
 def _is_late(node: PortNode) -> bool:

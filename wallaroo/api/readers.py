@@ -12,10 +12,6 @@ from wallaroo.api.codecs import Partition
 from wallaroo.api.computations import (
     Computation,
     ComputationMulti,
-    OwnStateComputation,
-    OwnStateComputationMulti,
-    StateComputation,
-    StateComputationMulti,
 )
 from wallaroo.api.decorated import BaseWrapped, Decorated, is_decorated
 from wallaroo.api.inspection import (
@@ -28,6 +24,12 @@ from wallaroo.api.inspection import (
 )
 from wallaroo.api.payload_keys import PayloadKey
 from wallaroo.api.source_keys import SourceKey
+from wallaroo.api.state_computations import (
+    OwnStateComputation,
+    OwnStateComputationMulti,
+    StateComputation,
+    StateComputationMulti,
+)
 from wallaroo.api.upgrades import upgrades_of
 from wallaroo.api.waiting import ComputationAsync, ComputationBatch
 from wallaroo.connectors.base import Sink, SinkConfig, Source, SourceConfig

@@ -12,7 +12,8 @@ from typing import Any, Protocol, SupportsIndex, TypeAlias, TypeVar
 
 from wallaroo.operators.context import Context
 from wallaroo.operators.results import Delete
-from wallaroo.type_variables import Q, Q_co, R_co, R_contra, S_contra
+from wallaroo.timing.window_spec import Window
+from wallaroo.type_variables import Q, Q_co, R_co, R_contra, S, S_contra
 
 RecordKey: TypeAlias = str | bytes | SupportsIndex | tuple["RecordKey", ...]
 """A key as a partition function may return it. Integers of numpy are keys as well."""
@@ -200,4 +201,36 @@ class OwnStateContextMultiStep(Protocol[R_contra, Q]):
         self, record: R_contra, state: Any, context: Context, /
     ) -> list[Q] | list[Q | None] | tuple[list[Q] | list[Q | None] | None, Delete] | None:
         """Return the results, or ``None``; with ``DELETE`` in a pair the state is deleted."""
+        ...
+
+
+class AggregationWithOutput(Protocol[R_contra, S, Q_co]):
+    """An aggregation that is a class, with a result of its own."""
+
+    def initial_accumulator(self) -> S:
+        """Return the accumulator of no record."""
+        ...
+
+    def update(self, record: R_contra, accumulator: S, /) -> object:
+        """Add a record to the accumulator, in place."""
+        ...
+
+    def output(self, key: Any, accumulator: S, /) -> Q_co | None:
+        """Return the result, or ``None``."""
+        ...
+
+
+class AggregationWithWindowOutput(Protocol[R_contra, S, Q_co]):
+    """An aggregation that is a class, with a result that depends on the window."""
+
+    def initial_accumulator(self) -> S:
+        """Return the accumulator of no record."""
+        ...
+
+    def update(self, record: R_contra, accumulator: S, /) -> object:
+        """Add a record to the accumulator, in place."""
+        ...
+
+    def output(self, key: Any, accumulator: S, window: Window, /) -> Q_co | None:
+        """Return the result, or ``None``."""
         ...

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, ClassVar, Generic, Literal, TypeAlias
 
-from wallaroo.api.computations import _NamedComputation
+from wallaroo.api.computations import NamedComputation
 from wallaroo.api.inspection import (
     COROUTINE,
     PLAIN,
@@ -29,7 +29,7 @@ Results = Iterable[Q_co | None]
 
 
 class ComputationAsync(
-    _NamedComputation[[R_contra], Awaitable[Q_co | None]], Generic[R_contra, Q_co]
+    NamedComputation[[R_contra], Awaitable[Q_co | None]], Generic[R_contra, Q_co]
 ):
     """A computation that waits for an answer: a coroutine function ``f(record)``."""
 
@@ -43,7 +43,7 @@ class ComputationAsync(
 
 
 class ComputationBatch(
-    _NamedComputation[[list[R_contra]], Results[Q_co] | Awaitable[Results[Q_co]]],
+    NamedComputation[[list[R_contra]], Results[Q_co] | Awaitable[Results[Q_co]]],
     Generic[R_contra, Q_co],
 ):
     """A computation of many records in one call: ``f(records)`` returns a result for each."""

@@ -7,11 +7,17 @@ of the aggregation included.
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Generic, Self, overload
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from wallaroo.api.aggregations import read_aggregation
+from wallaroo.api.aggregations import (
+    Aggregation,
+    AggregationFunction,
+    BuiltInAggregation,
+    read_aggregation,
+)
 from wallaroo.api.inspection import Problem, caller_place, function_problems, name_problems, named
+from wallaroo.api.roles import AggregationWithOutput, AggregationWithWindowOutput
 from wallaroo.durations import Duration, duration_ns
 from wallaroo.errors import WallarooParameterError
 from wallaroo.timing.window_spec import (
@@ -24,18 +30,23 @@ from wallaroo.timing.window_spec import (
     FixedWindows,
     GlobalWindows,
     LatePolicy,
+    Result,
     SessionWindows,
     Windows,
     WindowSpec,
 )
 from wallaroo.topology.graph import SourceLocation
+from wallaroo.type_variables import Q, Q_co, R, R_contra, S
 
 _POLICIES = ", ".join(f'"{policy.value}"' for policy in LatePolicy)
 _UNITS = ", ".join(f'"{unit.value}"' for unit in CalendarUnit)
 
 
-class WindowStep:
-    """Windows over an aggregation: a step of a pipeline."""
+class WindowStep(Generic[R_contra, Q_co]):
+    """Windows over an aggregation: a step of a pipeline.
+
+    For type checkers, a ``WindowStep[Click, Result[int]]`` takes clicks and gives these results.
+    """
 
     def __init__(self, spec: WindowSpec | None, mistakes: list[str]) -> None:
         self._spec = spec
@@ -105,7 +116,25 @@ class WindowsBuilder:
         """Name the step and its state; otherwise they have the name of the aggregation."""
         return self._with("named", [*name_problems("the name given to named()", text)], name=text)
 
-    def over(self, aggregation: Any) -> WindowStep:
+    # Classes come before objects, each in an overload of its own. Pyright does not find `output` in
+    # a class that it has compared with the protocol for objects before.
+    @overload
+    def over(
+        self, aggregation: BuiltInAggregation[R, Q] | AggregationFunction[R, S, Q]
+    ) -> WindowStep[R, Q]: ...
+    @overload
+    def over(self, aggregation: type[AggregationWithOutput[R, S, Q]]) -> WindowStep[R, Q]: ...
+    @overload
+    def over(self, aggregation: type[AggregationWithWindowOutput[R, S, Q]]) -> WindowStep[R, Q]: ...
+    @overload
+    def over(self, aggregation: AggregationWithOutput[R, S, Q]) -> WindowStep[R, Q]: ...
+    @overload
+    def over(self, aggregation: AggregationWithWindowOutput[R, S, Q]) -> WindowStep[R, Q]: ...
+    @overload
+    def over(
+        self, aggregation: Aggregation[R, S] | type[Aggregation[R, S]]
+    ) -> WindowStep[R, Result[S]]: ...
+    def over(self, aggregation: Any) -> WindowStep[Any, Any]:
         """Compute an aggregation over each window of each key."""
         place = caller_place()
         mistakes = [*self._mistakes]

@@ -1,10 +1,11 @@
 """What a state computation gets as its third argument: the key, times, timers and alarms."""
 
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol
 
 from wallaroo.durations import Duration, duration_ns
 from wallaroo.timing.instants import BEFORE_ALL, INSTANT_MAX
+from wallaroo.type_variables import KeyT
 
 
 class KeyTimes(Protocol):
@@ -27,16 +28,16 @@ class DeletesKeys(Protocol):
         ...
 
 
-class Context:
+class Context(Generic[KeyT]):
     """The third argument of a state computation, and the second one of its timers and alarms.
 
-    It is valid during the call.
+    It is valid during the call. For type checkers, the key of a ``Context[str]`` is a string.
     """
 
     __slots__ = ("_alarms", "_state", "_timers", "key", "read_time", "time", "watermark")
 
     def __init__(self, timers: KeyTimes, alarms: KeyTimes, state: DeletesKeys) -> None:
-        self.key: Any = None
+        self.key: KeyT
         """The key of the state."""
         self.time: int = 0
         """The time of the record, or of the timer, in nanoseconds since 1970 UTC."""

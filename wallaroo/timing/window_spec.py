@@ -7,9 +7,10 @@ nanoseconds. A value here is sound by itself: nothing below checks it again.
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, NoReturn, TypeAlias
+from typing import Any, Generic, NamedTuple, NoReturn, TypeAlias
 
 from wallaroo.durations import duration_text, hours
+from wallaroo.type_variables import V_co
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +196,11 @@ class Window:
     end: int
 
 
-class Result(NamedTuple):
+class Result(NamedTuple, Generic[V_co]):
     """What a window gives for a key, if its aggregation has no ``output`` of its own."""
 
     key: Any
-    value: Any
+    value: V_co
     start: int
     end: int
     kind: str

@@ -241,10 +241,11 @@ def test_an_aggregation_without_merge_is_checked_for_what_it_has() -> None:
 
 
 def test_all_mistakes_of_an_aggregation_are_told_together() -> None:
-    broken: Any = wallaroo.aggregation(
+    aggregation: Any = wallaroo.aggregation
+    broken = aggregation(
         "",
-        initial=3,  # type: ignore[arg-type]
-        merge=lambda one: one,  # type: ignore[misc,arg-type]
+        initial=3,
+        merge=lambda one: one,
         output=lambda: None,
     )(lambda record: record)
     assert texts_of(broken) == [
@@ -305,7 +306,10 @@ class Demanding(TotalAggregation):
             ],
         ),
         (
-            aggregate.several(n=7, m=wallaroo.aggregation("m", initial=int)(operator.add)),
+            aggregate.several(
+                n=7,  # type: ignore[arg-type]
+                m=wallaroo.aggregation("m", initial=int)(operator.add),
+            ),
             [
                 "m of aggregate.several() has no merge; give it one",
                 "the aggregation of over() is the int 7; give one of wallaroo.aggregate, a "

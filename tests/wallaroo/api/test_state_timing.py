@@ -217,7 +217,7 @@ def test_a_timer_needs_a_context_a_name_of_its_own_and_a_function_that_fits() ->
     def count(reading: Any, machine: Machine) -> int:
         return 1
 
-    @count.on_timer("silent")
+    @count.on_timer("silent")  # type: ignore[misc]
     def silent(machine: Machine, ctx: wallaroo.Context) -> None: ...
 
     watch = watcher()

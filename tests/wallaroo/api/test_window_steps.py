@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import wallaroo
-from tests.wallaroo.api.words import decode, encode, first_letter, mistakes_of, upper
+from tests.wallaroo.api.words import decode, encode, first_letter, mistakes_of
 from wallaroo import Pipeline, TCPSinkConfig, TCPSourceConfig, aggregate
 from wallaroo.topology.fingerprint import outline
 from wallaroo.topology.plan import Application, window_of
@@ -15,6 +15,11 @@ from wallaroo.topology.ports import Port
 SIDE = wallaroo.tumbling(10).with_late_data_policy("side").over(aggregate.count())
 COUNT = wallaroo.tumbling(10).over(aggregate.count())
 SOURCE = TCPSourceConfig("127.0.0.1", 0, decode, framing="newline")
+
+
+@wallaroo.computation("double")
+def double(result: wallaroo.Result[int]) -> int:
+    return result.value * 2
 
 
 def sink(port: int = 5555) -> TCPSinkConfig[Any]:
@@ -49,7 +54,7 @@ def feeds(plan: Application) -> dict[str, list[tuple[str, Port]]]:
 
 
 def test_a_window_ends_its_pipeline_and_its_results_feed_another() -> None:
-    plan = built(lines().key_by(first_letter).to(COUNT).to(upper).to_sink(sink()))
+    plan = built(lines().key_by(first_letter).to(COUNT).to(double).to_sink(sink()))
     (pipeline,) = plan.pipelines
     assert window_of(pipeline) is COUNT.spec()
     assert pipeline.sinks == ()
@@ -73,8 +78,8 @@ def test_late_records_may_go_on_without_results() -> None:
 
 def test_results_may_go_on_in_several_pipelines() -> None:
     counts = lines().key_by(first_letter).to(COUNT)
-    plan = built(counts.to(upper).to_sink(sink()), counts.to_sink(sink(5556)), counts.done())
-    assert sorted(feeds(plan)) == ["lines > count > sinks", "lines > count > upper"]
+    plan = built(counts.to(double).to_sink(sink()), counts.to_sink(sink(5556)), counts.done())
+    assert sorted(feeds(plan)) == ["lines > count > double", "lines > count > sinks"]
 
 
 def test_results_and_late_records_may_be_merged() -> None:
@@ -177,10 +182,11 @@ def test_late_needs_windows_that_keep_late_records() -> None:
     assert texts_of_ends(letters.to(COUNT).late.to_sink(sink())) == [
         'late is behind windows with the late policy "drop"; add with_late_data_policy("side")'
     ]
-    assert texts_of_ends(letters.late.to_sink(sink())) == [
+    elsewhere: Any = letters
+    assert texts_of_ends(elsewhere.late.to_sink(sink())) == [
         "late is not behind windows; take it directly behind them"
     ]
-    late = letters.to(SIDE).late
+    late: Any = letters.to(SIDE).late
     assert texts_of_ends(late.late.to_sink(sink())) == [
         "late is not behind windows; take it directly behind them"
     ]
