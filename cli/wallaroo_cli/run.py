@@ -34,7 +34,6 @@ from wallaroo_cli.host_options import (
     check_together,
     checked_secret,
     host_options,
-    refuse_in_agent,
 )
 from wallaroo_cli.original.options import is_original
 from wallaroo_cli.page_options import check_page, page_options, page_settings
@@ -46,6 +45,7 @@ from wallaroo_workers.agent import Agent, AgentSettings
 from wallaroo_workers.application import load_plan
 from wallaroo_workers.dashboard.settings import DashboardSettings
 from wallaroo_workers.ending import ending_in_time
+from wallaroo_workers.health_port import HealthPort
 from wallaroo_workers.initializer.cluster import ClusterSettings, run_cluster
 from wallaroo_workers.initializer.placement.hosts import HostSettings
 from wallaroo_workers.initializer.placement.local import LocalPlacement
@@ -194,7 +194,7 @@ class RunCommand(click.Command):
     "--health",
     metavar="H:P",
     help="Answer probes at http://H:P/ with status 200 while the application is ready, otherwise "
-    "503. This port needs no secret.",
+    "503; with --join, while the cluster has accepted this host. This port needs no secret.",
 )
 @click.option(
     "--control",
@@ -312,7 +312,8 @@ def main(**values: Any) -> None:
         click.echo(plan_dot(plan) if chosen.plan_form == "dot" else plan_text(plan))
         return
     if hosts.join is not None:
-        sys.exit(forks.run(_joined(_agent_settings(chosen, application, hosts.join), plan)))
+        agent = _agent_settings(chosen, application, hosts.join)
+        sys.exit(forks.run(_joined(agent, plan, chosen.health or "")))
     sys.exit(forks.run(_run(cluster_settings(chosen, application, failures), plan)))
 
 
@@ -332,8 +333,6 @@ def check_chosen(chosen: Chosen, given: Collection[str]) -> FailureRule:
     """
     is_joining = chosen.hosts.join is not None
     check_together(chosen.hosts, chosen.worker_count)
-    if is_joining and chosen.health is not None:
-        refuse_in_agent("--health")
     if not is_joining:
         check_checkpoints(chosen.checkpoints.resilience_dir, given)
     return failure_rule(chosen.max_failures, on_error=chosen.on_error, is_joining=is_joining)
@@ -485,9 +484,15 @@ def refuse_stdin(plan: Application) -> None:
         )
 
 
-async def _joined(settings: AgentSettings, plan: Application) -> int:
+async def _joined(settings: AgentSettings, plan: Application, health_address: str) -> int:
     refuse_stdin(plan)
-    return await Agent(settings, plan, ProcessSignals()).run()
+    agent = Agent(settings, plan, ProcessSignals())
+    health = HealthPort(health_address, lambda: agent.is_in_use)
+    await health.open()
+    try:
+        return await agent.run()
+    finally:
+        health.close()
 
 
 if __name__ == "__main__":

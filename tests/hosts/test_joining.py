@@ -163,11 +163,15 @@ def test_a_run_ends_in_order_when_the_host_of_a_worker_stays_away(site: Site) ->
 
 def test_an_agent_finds_the_initializer_again_that_is_started_anew(site: Site) -> None:
     options = ["--workers", "0", "--expect-workers", "1"]
-    with site.agent("far", "--rejoin", "30") as agent:
+    probes = f"127.0.0.1:{free_port()}"
+    with site.agent("far", "--rejoin", "30", "--health", probes) as agent:
         with site.initializer(*options) as cluster:
             cluster.wait_ready()
+            assert probed(probes) == HTTPStatus.OK
             cluster.signal(signal.SIGKILL)
             cluster.wait_end()
+        agent.wait_event("initializer.lost")
+        assert probed(probes) == HTTPStatus.SERVICE_UNAVAILABLE
         with site.initializer(*options) as cluster:
             cluster.wait_ready()
             assert cluster.stop() == 0

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from wallaroo.errors import ClusterError, ConfigError
-from wallaroo_workers.initializer import health_port
-from wallaroo_workers.initializer.health_port import CONNECTIONS_MAX, HealthPort
+from wallaroo_workers import health_port
+from wallaroo_workers.health_port import CONNECTIONS_MAX, HealthPort
 
 
 class Ready:

@@ -113,11 +113,20 @@ class Agent:
         """The place of the checkpoints, by the initializer's name for it."""
         self._silence_s = FIRST_DIAL_S
         self._was_accepted = False
+        self._is_accepted = False
+        """Whether the present initializer has accepted this host."""
+        self._is_starting = False
+        """Whether the worker was ordered, and does not run yet."""
         self._is_leaving = False
         self._placed = Epoch(0)
         self._tasks: set[asyncio.Task[None]] = set()
         self._over: asyncio.Future[int | WallarooError | None]
         """Exit status, or the error that ends this agent; ``None`` if the initializer is lost."""
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether the cluster has this host: its worker runs, or it stands by."""
+        return self._is_accepted and not self._is_starting and not self._is_leaving
 
     async def run(self) -> int:
         """Serve one cluster until it ends.
@@ -131,6 +140,7 @@ class Agent:
             self._over = loop.create_future()
             beat = asyncio.create_task(self._serve(patience_s))
             end = await self._over
+            self._is_accepted = self._is_starting = False
             beat.cancel()
             if self._link is not None:
                 await self._link.close()
@@ -264,6 +274,8 @@ class Agent:
             self._link.send(Prepared(NO_EPOCH, self._journals()))
         except WallarooError as error:
             self._finish(error)
+            return
+        self._is_accepted = True
 
     def _journals(self) -> list[list[Any]]:
         """Return name and end of each journal here."""
@@ -291,6 +303,7 @@ class Agent:
     async def _place(self, order: StartProcess) -> None:
         assert self._link is not None
         link, settings = self._link, self._settings
+        self._is_starting = True
         await self._placement.ended(self._name)
         self._name = order.name
         host, port = split_address(settings.initializer)
@@ -322,6 +335,7 @@ class Agent:
             log.error("worker.start_failed", reason=error.what, hint=error.hint, next=following)
             link.send(ProcessEnded(order.epoch, error.what))
             return
+        self._is_starting = False
         link.send(ProcessStarted(order.epoch, pid))
 
     def worker_lost(

@@ -29,6 +29,7 @@ from wallaroo.topology.plan import Application
 from wallaroo.wire.agents import Offer
 from wallaroo.wire.control import ControlFrame, GivenBack, Measured
 from wallaroo.wire.requests import Replied
+from wallaroo_workers.health_port import HealthPort
 from wallaroo_workers.initializer.control.clients import Clients
 from wallaroo_workers.initializer.control.commands import Progress
 from wallaroo_workers.initializer.control.pending_resizes import PendingResizes
@@ -36,7 +37,6 @@ from wallaroo_workers.initializer.control.requests import Requests
 from wallaroo_workers.initializer.control.run_context import Reach
 from wallaroo_workers.initializer.control.server import ControlServer
 from wallaroo_workers.initializer.forming import is_formed, listen
-from wallaroo_workers.initializer.health_port import HealthPort
 from wallaroo_workers.initializer.metrics.dashboard import Page
 from wallaroo_workers.initializer.metrics.observatory import Observatory
 from wallaroo_workers.initializer.placement.hosted_run import HostedRun

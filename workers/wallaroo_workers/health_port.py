@@ -1,4 +1,7 @@
-"""Answers probes of a supervisor: whether the application accepts records (``--health``).
+"""Answers probes of a supervisor (``--health``).
+
+The initializer says whether the application accepts records, an agent whether the cluster has its
+host.
 
 Probes can present neither a secret nor a certificate, so this is the one port without them. Its
 answer is a status without a body: 200 or 503. A request is bounded in size and time, and only few
