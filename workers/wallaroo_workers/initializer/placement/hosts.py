@@ -97,6 +97,8 @@ class Hosts:
         """Where agents join."""
         self._run: HostedRun | None = None
         """``None`` until the cluster is formed."""
+        self._withdrawn: dict[WorkerName, str | None] = {}
+        """Workers whose hosts asked to leave before that, and the agents that asked."""
 
     @property
     def tls_facts(self) -> dict[str, str] | None:
@@ -141,6 +143,10 @@ class Hosts:
         self._run = run
         for instance in self.registry.standby:
             self.arrived(instance)
+        for worker, asked_by in self._withdrawn.items():
+            # Another agent may have its name by now.
+            if self.registry.holder(worker) == asked_by:
+                self.withdrawn(worker)
 
     # What agents report
 
@@ -177,6 +183,8 @@ class Hosts:
         """Let the worker leave the cluster, and release its host."""
         if (run := self._run) is not None:
             run.start_task(self._shrink(run, worker))
+        else:
+            self._withdrawn[worker] = self.registry.holder(worker)
 
     def _log_refusal(self, why: Refusal | ClusterError, **facts: str) -> None:
         facts |= {"reason": why.what, "hint": why.hint}
