@@ -5,7 +5,7 @@ INSTALL := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version
 PEERS_INSTALL := .venv-peers/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test browser simulate fuzz check format style types layers spelling dead-code coverage page-check package bench bench-kafka bench-latency bench-peers crash-test operator-test kafka-test dev clean
+.PHONY: help run test browser simulate fuzz check format style types layers spelling dead-code coverage page-check package bench bench-kafka bench-latency bench-peers crash-test operator-test kafka-test kubernetes-test dev clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ test: .venv/dev-ready browser  ## Run the whole test suite
 
 kafka-test: .venv/dev-ready  ## Run all tests with a Kafka broker, those that take long included
 	@$(BIN)/python -m pytest -m kafka tests/kafka
+
+kubernetes-test: .venv/dev-ready  ## Check the Helm chart, and run what it renders in namespaces of this machine
+	@$(BIN)/python -m pytest -m kubernetes tests/homes
 
 # What starts no processes and is enough for the part that decides; the rest acts, and most of it runs
 # in processes of their own.
