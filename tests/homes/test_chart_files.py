@@ -7,9 +7,12 @@ import sys
 from pathlib import Path
 
 import click
+import pytest
 
 from tests.homes.helm import CHART, EXAMPLE
 from wallaroo_cli.run import main as run_command
+
+pytestmark = pytest.mark.kubernetes
 
 TOOLS = Path(sys.executable).parent
 OPTION = re.compile(r"^ *- (--[a-z-]+)$", re.MULTILINE)

@@ -23,7 +23,7 @@ from tests.cluster.durable import (
     totals_of,
     write_lines,
 )
-from tests.cluster.harness import APPLICATIONS, COMMANDS, running, wait_until
+from tests.cluster.harness import APPLICATIONS, COMMANDS, WAIT_S, running, wait_until
 from tests.cluster.seaweed import ACCESS_KEY, SECRET_KEY, S3Server
 from tests.homes.fake_nodes import FakeCluster, Pod, fake_cluster
 from tests.homes.helm import render
@@ -86,10 +86,12 @@ class FakeSender(Sender):
 
     def connect(self) -> socket.socket:
         if self._to is not None:
-            return self._host.connect((self._to.address, PORT), 2)
+            return self._host.connect((self._to.address, PORT), WAIT_S)
         for pod in reversed(self._cluster.pods_of(WORKERS)):
             with contextlib.suppress(OSError):
                 connection = self._host.connect((pod.host.address, PORT), 2)
+                # What was sent before a timeout would still arrive, and once more after it.
+                connection.settimeout(WAIT_S)
                 self.connected_to = pod
                 return connection
         raise ConnectionRefusedError
