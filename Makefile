@@ -5,7 +5,7 @@ INSTALL := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version
 PEERS_INSTALL := .venv-peers/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test browser simulate fuzz check format style types layers spelling dead-code coverage page-check package bench bench-kafka bench-latency bench-peers crash-test operator-test kafka-test kubernetes-test dev clean
+.PHONY: help run test browser simulate fuzz check format style types layers spelling dead-code coverage page-check package bench bench-kafka bench-latency bench-peers crash-test operator-test kafka-test kubernetes-test recipes-test dev clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ kafka-test: .venv/dev-ready  ## Run all tests with a Kafka broker, those that ta
 
 kubernetes-test: .venv/dev-ready  ## Check the Helm chart, and run what it renders in namespaces of this machine
 	@$(BIN)/python -m pytest -m kubernetes tests/homes
+
+recipes-test: .venv/dev-ready  ## Run the recipes with event time on one and three workers, and kill one
+	@$(BIN)/python -m pytest tests/cluster/test_recipes.py
 
 # What starts no processes and is enough for the part that decides; the rest acts, and most of it runs
 # in processes of their own.

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
-    R = TypeVar("R", default=Any)
+    # With this bound, pyright takes the argument of a lambda for `Any` if nothing says what it is.
+    R = TypeVar("R", bound=Any, default=Any)
     Q = TypeVar("Q", default=Any)
     S = TypeVar("S", default=Any)
     Q_co = TypeVar("Q_co", default=Any, covariant=True)

@@ -5,7 +5,7 @@ windows.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from wallaroo.api.aggregations import (
     Aggregation,
@@ -29,7 +29,7 @@ from wallaroo.timing.accumulators import (
     subtracted,
 )
 from wallaroo.timing.window_spec import AggregationSpec, BuiltIn, Result
-from wallaroo.type_variables import R
+from wallaroo.type_variables import Q, R
 
 __all__ = [
     "collect",
@@ -45,8 +45,6 @@ __all__ = [
     "top",
 ]
 
-N = TypeVar("N")
-"""What a function returns of a record."""
 Part: TypeAlias = (
     BuiltInAggregation[R, Any]
     | AggregationFunction[R, Any, Any]
@@ -71,7 +69,7 @@ def count() -> BuiltInAggregation[Any, Result[int]]:
     return BuiltInAggregation(spec, [])
 
 
-def sum(f: Callable[[R], N]) -> BuiltInAggregation[R, Result[N]]:
+def sum(f: Callable[[R], Q]) -> BuiltInAggregation[R, Result[Q]]:
     """Add up ``f(record)``, which is a number."""
 
     def update(record: Any, total: Any) -> Any:
@@ -90,12 +88,12 @@ def sum(f: Callable[[R], N]) -> BuiltInAggregation[R, Result[N]]:
     return _of("sum", f, spec)
 
 
-def min(f: Callable[[R], N]) -> BuiltInAggregation[R, Result[N]]:
+def min(f: Callable[[R], Q]) -> BuiltInAggregation[R, Result[Q]]:
     """Keep the smallest ``f(record)``."""
     return _extreme("min", f, is_largest=False)
 
 
-def max(f: Callable[[R], N]) -> BuiltInAggregation[R, Result[N]]:
+def max(f: Callable[[R], Q]) -> BuiltInAggregation[R, Result[Q]]:
     """Keep the largest ``f(record)``."""
     return _extreme("max", f, is_largest=True)
 
@@ -137,7 +135,7 @@ def collect(limit: int | None = None) -> BuiltInAggregation[R, Result[list[R]]]:
     return BuiltInAggregation(spec, problems)
 
 
-def distinct(f: Callable[[R], N]) -> BuiltInAggregation[R, Result[set[N]]]:
+def distinct(f: Callable[[R], Q]) -> BuiltInAggregation[R, Result[set[Q]]]:
     """Keep the different values of ``f(record)`` in a set."""
     kept = Distinct(f)
     spec = AggregationSpec(

@@ -95,6 +95,9 @@ class WindowedLines(Totals):
         return f"{key}: {total.value} until {window.end}"
 
 
+TOP = aggregate.top(3, lambda click: (click.price, click.page))
+
+
 def what_is_computed(clicks: wallaroo.Pipeline[Click]) -> None:
     by_user = clicks.key_by(lambda click: click.user)
     per_minute = wallaroo.tumbling(minutes(1))
@@ -104,6 +107,7 @@ def what_is_computed(clicks: wallaroo.Pipeline[Click]) -> None:
     assert_type(counts.map(lambda result: result.value), wallaroo.Pipeline[int])
     sums = by_user.to(per_minute.over(aggregate.sum(lambda click: click.price)))
     assert_type(sums.map(lambda result: result.value), wallaroo.Pipeline[float])
+    by_user.to(per_minute.over(TOP))
     tops = by_user.to(per_minute.over(aggregate.top(3, lambda click: click.price)))
     assert_type(tops.map(lambda result: result.value[0].user), wallaroo.Pipeline[str])
     several = aggregate.several(count=aggregate.count(), revenue=revenue, totals=Totals)
