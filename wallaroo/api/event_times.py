@@ -7,8 +7,13 @@ from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, ParamSpec, TypeAlias, final
 
 from wallaroo.api.decorated import Decorated, is_decorated
-from wallaroo.api.inspection import Problem, caller_place, named
-from wallaroo.durations import Duration, duration_ns
+from wallaroo.api.inspection import (
+    Problem,
+    caller_place,
+    named,
+    read_duration,
+)
+from wallaroo.durations import Duration
 from wallaroo.errors import WallarooParameterError
 from wallaroo.timing.instants import TimestampUnit
 from wallaroo.timing.spec import (
@@ -191,12 +196,10 @@ class _Lengths:
 
     def read(self, name: str, duration: object, *, minimum_ns: int = 0) -> int:
         """Return a duration in nanoseconds."""
-        try:
-            return duration_ns(f"{name} of {self._method}", duration, minimum_ns=minimum_ns)
-        except (TypeError, ValueError) as error:
-            what, _, remedy = str(error).partition("; ")
-            self.problems.append(Problem(what, remedy))
-            return minimum_ns
+        what = f"{name} of {self._method}"
+        length_ns, problems = read_duration(what, duration, minimum_ns=minimum_ns)
+        self.problems += problems
+        return length_ns
 
     def read_or_none(self, name: str, duration: object) -> int | None:
         """Return a duration in nanoseconds, or ``None`` if none is given."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from wallaroo.durations import duration_ns
 from wallaroo.topology.graph import SourceLocation
 
 
@@ -63,6 +64,15 @@ def kind_of(thing: object) -> str:
     kinds = type(thing).__mro__
     ours = (kind.__name__ for kind in kinds if kind.__module__.startswith("wallaroo."))
     return next(ours, kinds[0].__name__)
+
+
+def read_duration(what: str, duration: object, *, minimum_ns: int = 0) -> tuple[int, list[Problem]]:
+    """Return a duration in nanoseconds, or ``minimum_ns`` and what is wrong with it."""
+    try:
+        return duration_ns(what, duration, minimum_ns=minimum_ns), []
+    except (TypeError, ValueError) as error:
+        is_wrong, _, remedy = str(error).partition("; ")
+        return minimum_ns, [Problem(is_wrong, remedy)]
 
 
 def name_problems(what: str, name: object) -> Iterator[Problem]:

@@ -262,7 +262,8 @@ class Pipeline(Generic[R_co]):
         given: tuple[object, ...] = (other, *more)
         for each in given:
             if isinstance(each, list | tuple):
-                call.add_mistake("merge() has a list", "give the pipelines one by one: merge(*all)")
+                what = f"merge() has a {type(each).__name__}"
+                call.add_mistake(what, "give the pipelines one by one: merge(*all)")
             elif not isinstance(each, Pipeline):
                 call.add_mistake(f"merge() has {named(each)}", "give pipelines")
             elif isinstance(each._node, EndNode):
@@ -284,8 +285,10 @@ class Pipeline(Generic[R_co]):
         call = Call(self._node, "split")
         if not predicates:
             call.add_mistake("split() has no predicate", "give a function for each branch but one")
-        if any(isinstance(each, list | tuple) for each in predicates):
-            call.add_mistake("split() has a list", "give the functions one by one: split(*all)")
+        grouped = [each for each in predicates if isinstance(each, list | tuple)]
+        if grouped:
+            what = f"split() has a {type(grouped[0]).__name__}"
+            call.add_mistake(what, "give the functions one by one: split(*all)")
             predicates = ()
         read = [call.read(read_predicate, each, call.place) for each in predicates]
         known = tuple(each for each in read if each is not None)

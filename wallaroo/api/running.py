@@ -136,13 +136,7 @@ def in_keywords(text: str) -> str:
 
 _OPTION = re.compile(
     "--("
-    + "|".join(
-        sorted(
-            (name.replace("_", "-") for name in ("workers", *RunOptions.__annotations__)),
-            key=len,
-            reverse=True,
-        )
-    )
+    + "|".join(name.replace("_", "-") for name in ("workers", *RunOptions.__annotations__))
     + r")(?![\w-])"
 )
 

@@ -13,6 +13,7 @@ from wallaroo.api.inspection import (
     function_problems,
     name_problems,
     named,
+    read_duration,
 )
 from wallaroo.durations import duration_ns
 from wallaroo.errors import WallarooParameterError
@@ -53,11 +54,7 @@ class ExpiryOptions(NamedTuple):
                     what = f"{name} is given to {decorator} without ttl"
                     yield Problem(what, "say by ttl= how long a key is kept")
             return
-        try:
-            duration_ns("ttl", self.ttl, minimum_ns=TTL_MIN_NS)
-        except (TypeError, ValueError) as error:
-            what, _, remedy = str(error).partition("; ")
-            yield Problem(what, remedy)
+        yield from read_duration("ttl", self.ttl, minimum_ns=TTL_MIN_NS)[1]
         known = [each.value for each in TtlClock]
         if self.ttl_clock is not None and self.ttl_clock not in known:
             remedy = 'give "event" or "wall", or leave it out'

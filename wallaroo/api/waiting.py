@@ -12,9 +12,10 @@ from wallaroo.api.inspection import (
     function_kind,
     function_problems,
     named,
+    read_duration,
 )
 from wallaroo.api.resources import Resource
-from wallaroo.durations import Duration, duration_ns, milliseconds, seconds
+from wallaroo.durations import Duration, milliseconds, seconds
 from wallaroo.topology.waiting import Order, Runs, Waiting
 from wallaroo.type_variables import Q, Q_co, R_contra
 
@@ -225,13 +226,9 @@ class _Options:
             self._wrong(parameter, value, f"give a whole number from {least} on")
 
     def duration(self, parameter: str, value: object, *, minimum_ns: int = 0) -> None:
-        try:
-            length_ns = duration_ns(parameter, value, minimum_ns=minimum_ns)
-        except (TypeError, ValueError) as error:
-            what, _, remedy = str(error).partition("; ")
-            self.problems.append(Problem(what, remedy))
-        else:
-            self.read[f"{parameter}_s"] = length_ns / NANOSECONDS
+        length_ns, problems = read_duration(parameter, value, minimum_ns=minimum_ns)
+        self.problems += problems
+        self.read[f"{parameter}_s"] = length_ns / NANOSECONDS
 
     def calls(
         self,

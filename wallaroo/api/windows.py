@@ -16,9 +16,16 @@ from wallaroo.api.aggregations import (
     BuiltInAggregation,
     read_aggregation,
 )
-from wallaroo.api.inspection import Problem, caller_place, function_problems, name_problems, named
+from wallaroo.api.inspection import (
+    Problem,
+    caller_place,
+    function_problems,
+    name_problems,
+    named,
+    read_duration,
+)
 from wallaroo.api.roles import AggregationWithOutput, AggregationWithWindowOutput
-from wallaroo.durations import Duration, duration_ns
+from wallaroo.durations import Duration
 from wallaroo.errors import WallarooParameterError
 from wallaroo.timing.window_spec import (
     AggregationSpec,
@@ -362,14 +369,10 @@ def read_windows(given: object, place: SourceLocation) -> WindowSpec:
 
 def _length(what: str, duration: object, *, is_positive: bool = False) -> tuple[int, list[Problem]]:
     """Return a duration in nanoseconds, or 1 and what is wrong with it."""
-    try:
-        length_ns = duration_ns(what, duration)
-    except (TypeError, ValueError) as error:
-        what_it_is, _, remedy = str(error).partition("; ")
-        return 1, [Problem(what_it_is, remedy)]
-    if is_positive and length_ns == 0:
-        return 1, [Problem(f"{what} is 0", "give a longer one")]
-    return length_ns, []
+    length_ns, problems = read_duration(what, duration)
+    if is_positive and length_ns == 0 and not problems:
+        problems = [Problem(f"{what} is 0", "give a longer one")]
+    return (1 if problems else length_ns), problems
 
 
 def _slide_problems(slide: str, slide_ns: int, size: str, size_ns: int) -> list[Problem]:

@@ -23,6 +23,7 @@ from wallaroo.checkpoint.blocks import Block, FileKind, encode_header
 from wallaroo.checkpoint.dataclass_codec import from_plain, to_plain
 from wallaroo.checkpoint.manifest import NUMBER_DIGITS, JournalPosition
 from wallaroo.errors import DamagedFileError
+from wallaroo.names import Epoch, WorkerName
 
 SEGMENT_HEADER = encode_header(FileKind.JOURNAL)
 """The first bytes of each segment; entries follow."""
@@ -127,6 +128,14 @@ def parse_journal_name(name: str) -> tuple[str, int] | None:
     worker, dash, digits = name.rpartition("-")
     is_number = len(digits) >= NUMBER_DIGITS and digits.isascii() and digits.isdecimal()
     return (worker, int(digits)) if worker and dash and is_number else None
+
+
+def newest_epochs(journals: Iterable[tuple[WorkerName, Epoch]]) -> dict[WorkerName, Epoch]:
+    """Return the epoch of each worker's newest journal."""
+    newest: dict[WorkerName, Epoch] = {}
+    for worker, epoch in journals:
+        newest[worker] = max(epoch, newest.get(worker, epoch))
+    return newest
 
 
 def segment_name(first: int) -> str:

@@ -30,7 +30,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from wallaroo.checkpoint.blocks import HEADER_BYTES
-from wallaroo.checkpoint.journal import parse_journal_name
+from wallaroo.checkpoint.journal import newest_epochs, parse_journal_name
 from wallaroo.coordinator.join_batch import JoinBatch
 from wallaroo.coordinator.liveness import Liveness
 from wallaroo.coordinator.pool import Assignment, Pool, PoolAgent
@@ -230,9 +230,7 @@ class HostRegistry:
         """Note that a worker can be started on this host."""
         host = self._hosts[instance]
         host.prepared = frame
-        newest: dict[WorkerName, Epoch] = {}
-        for worker, epoch, _ in host.journals():
-            newest[worker] = max(epoch, newest.get(worker, epoch))
+        newest = newest_epochs((worker, epoch) for worker, epoch, _ in host.journals())
         offer = host.offer
         only_name = offer.name or None
         agent = PoolAgent(instance=instance, zone=offer.zone, only_name=only_name, newest=newest)

@@ -61,8 +61,8 @@ def _item_mistakes(plan: Application, pipeline: Pipeline, items: Sequence[Any]) 
                 continue
             if not isinstance(item, tuple) or len(item) != 2:
                 yield (
-                    f"item {number} of source {pipeline.name!r} is {a_type(item)}; its records are "
-                    "routed by the keys of the source: give pairs of a key and an item"
+                    f"{_item(number, pipeline)} is {a_type(item)}; its records are routed by the "
+                    "keys of the source: give pairs of a key and an item"
                 )
                 return
     reached = [plan.flows[each] for each in plan.reached_from(plan.pipelines.index(pipeline))]
@@ -71,8 +71,8 @@ def _item_mistakes(plan: Application, pipeline: Pipeline, items: Sequence[Any]) 
         for number, item in enumerate(items):
             if not isinstance(item, bytes | Advance | AdvanceWall):
                 yield (
-                    f"item {number} of source {pipeline.name!r} is {a_type(item)}; its records are "
-                    "routed by a key in the payload: give payloads as bytes"
+                    f"{_item(number, pipeline)} is {a_type(item)}; its records are routed by a key "
+                    "in the payload: give payloads as bytes"
                 )
                 return
 
@@ -80,7 +80,7 @@ def _item_mistakes(plan: Application, pipeline: Pipeline, items: Sequence[Any]) 
 def _time_mistakes(pipeline: Pipeline, items: Sequence[Any]) -> Iterator[str]:
     """Yield the first mistake in the items that have to do with time."""
     for number, item in enumerate(items):
-        what = f"item {number} of source {pipeline.name!r}"
+        what = _item(number, pipeline)
         at: object = item.at if isinstance(item, Record) else None
         if at is not None and not isinstance(at, int):
             yield f"{what} is a Record at {a_type(at)}; give nanoseconds since 1970"
@@ -91,6 +91,10 @@ def _time_mistakes(pipeline: Pipeline, items: Sequence[Any]) -> Iterator[str]:
             except (TypeError, ValueError) as error:
                 yield f"{what}: {error}"
                 return
+
+
+def _item(number: int, pipeline: Pipeline) -> str:
+    return f"item {number} of source {pipeline.name!r}"
 
 
 def is_keyed(pipeline: Pipeline) -> bool:

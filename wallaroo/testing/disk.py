@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from wallaroo.checkpoint.blocks import HEADER_BYTES
-from wallaroo.checkpoint.journal import parse_journal_name
+from wallaroo.checkpoint.journal import newest_epochs, parse_journal_name
 from wallaroo.checkpoint.manifest import JournalPosition
 from wallaroo.connectors.file import StagedPart, is_staged, length_to_begin_with
 from wallaroo.names import Epoch, WorkerName
@@ -75,12 +75,8 @@ class Disk:
 
     def newest_journals(self) -> dict[WorkerName, Epoch]:
         """Return the epoch of each worker's newest journal."""
-        newest: dict[WorkerName, Epoch] = {}
-        for name in self.journals:
-            if (parsed := parse_journal_name(name)) is not None:
-                worker, epoch = WorkerName(parsed[0]), Epoch(parsed[1])
-                newest[worker] = max(epoch, newest.get(worker, epoch))
-        return newest
+        parsed = (parse_journal_name(name) for name in self.journals)
+        return newest_epochs((WorkerName(each[0]), Epoch(each[1])) for each in parsed if each)
 
     def accept(self, accepted: Accepted) -> None:
         """Note that records of a sender are in a journal."""

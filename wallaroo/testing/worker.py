@@ -228,7 +228,7 @@ class SimulatedWorker:
             tracks_changes=self._world.is_durable,
             clock_ns=lambda: 0,
             resources=self._resources.made,
-            wall_ns=lambda: round(self.clock() * 1e9),
+            wall_ns=self.wall_ns,
         )
         return Dataflow(self._world.plan, self.name, options)
 
