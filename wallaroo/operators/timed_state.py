@@ -44,11 +44,13 @@ class TimedState(KeyedState):
             self.clock, self.fired = restart_of(saved, 0)
 
     def take_in(self, givers: Iterable[Moved]) -> None:
-        """Add keys that this worker owns now; its clock is at least that of who gives them."""
+        """Add keys that this worker owns now; its clock is at least that of who gives them, and
+        what is due of them may not have been given."""
         givers = list(givers)
         super().take_in(givers)
         for giver in givers:
             self.clock = max(self.clock, giver.progress.clock)
+            self.fired = min(self.fired, giver.progress.fired)
 
     def forget_with(self, forget: Callable[[Any], object]) -> None:
         """Call ``forget`` with each key that is deleted from now on."""

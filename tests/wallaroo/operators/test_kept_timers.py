@@ -184,6 +184,18 @@ def test_timers_and_touches_move_with_their_keys() -> None:
     assert sorted(taker.due(event_s=9)) == ["a forgotten", "c polled at 125"]
 
 
+def test_results_are_not_complete_where_timers_move_that_are_due() -> None:
+    giver, taker = Worker(100).bind(), Worker(100).bind()
+    giver.read("a7")
+    taker.due(event_s=9)
+    assert taker.keyed.fired("watch") == 9 * SECOND
+    for state_name, state in giver.flow.states.items():
+        chunks = [*state.moving(["a"], lambda: 10)]
+        taker.flow.states[state_name].take_in([Moved(Progress(9 * SECOND, 5 * SECOND), chunks)])
+    taker.bind()
+    assert taker.keyed.fired("watch") == 7 * SECOND
+
+
 def test_a_restored_key_is_forgotten_when_it_would_have_been() -> None:
     worker = Worker(100).bind()
     worker.read("a1")
