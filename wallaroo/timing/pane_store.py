@@ -369,7 +369,8 @@ class PaneStore(WindowStore):
         del self._open[window.end]
         self.fired = max(self.fired, min(window.end, self.clock))
         due_at = min(window.end + self._rules.delay_ns, END)
-        for key in self._updates_after.pop(window.end, ()):
+        # Of several records of a key one result is given, which has all of them.
+        for key in dict.fromkeys(self._updates_after.pop(window.end, ())):
             was_given = self._panes.key_in(key, window, due_at) is not None
             self._give(key, window, ResultKind.UPDATE if was_given else ResultKind.FINAL)
         for pane in self._panes.of(window):

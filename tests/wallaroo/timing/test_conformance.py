@@ -209,6 +209,19 @@ def test_an_update_comes_after_the_final_result_if_that_has_to_wait() -> None:
     ]
 
 
+def test_late_records_of_a_window_that_has_to_wait_give_one_result_for_each_key() -> None:
+    run = Windowed(tumbling(10), late=LatePolicy.UPDATE, allow_late_ns=5)
+    run.add(3, "a", "j")
+    run.store.advance(10)
+    for value in "bc":
+        run.add(4, value, "j").add(4, value, "k")
+    assert fire(run.store) == [
+        ("j", "a", 0, 10, FINAL),
+        ("j", "abc", 0, 10, UPDATE),
+        ("k", "bc", 0, 10, FINAL),
+    ]
+
+
 def test_a_count_of_records_gives_early_results() -> None:
     run = Windowed(tumbling(10), early_count=2)
     for value in "abcde":
