@@ -36,20 +36,34 @@ class CheckpointOptions:
     def taken_from(cls, values: dict[str, Any]) -> "CheckpointOptions":
         """Remove these options from ``values`` and return them; paths become absolute."""
         own = {field.name: values.pop(field.name) for field in fields(cls)}
-        if own["resilience_dir"]:
-            own["resilience_dir"], journals = _places(own["resilience_dir"])
-            own["journal_dir"] = os.path.abspath(own["journal_dir"] or journals)
+        if own["resilience_dir"] and not is_url(own["resilience_dir"]):
+            own["resilience_dir"] = os.path.abspath(own["resilience_dir"].removeprefix("file://"))
         return cls(**own)
 
-    def places(self) -> tuple[str, str]:
-        """Return where checkpoints and journals are, both empty if checkpoints are off."""
+    @property
+    def has_local_journals(self) -> bool:
+        """Whether journals are on the disk of each host, because no option names a folder.
+
+        The folder of checkpoints is shared by all hosts, and has the journals too.
+        """
+        return is_url(self.resilience_dir or "") and not self.journal_dir
+
+    def places(self, folder: str) -> tuple[str, str]:
+        """Return where checkpoints and journals are, both empty if checkpoints are off.
+
+        ``folder`` is the one in which the command was started.
+        """
         if not self.resilience_dir:
             return "", ""
-        return self.resilience_dir, self.journal_dir or ""
+        if self.journal_dir:
+            return self.resilience_dir, self.journal_dir
+        if is_url(self.resilience_dir):
+            return self.resilience_dir, os.path.join(folder, "wallaroo-journals")
+        return self.resilience_dir, os.path.join(self.resilience_dir, JOURNAL_FOLDER)
 
     def settings(self, folder: str) -> CheckpointSettings | None:
         """Return the settings for a run in ``folder``; ``None`` if checkpoints are off."""
-        location, journal_folder = self.places()
+        location, journal_folder = self.places(folder)
         if not location:
             return None
         return CheckpointSettings(
@@ -68,12 +82,9 @@ class CheckpointOptions:
         )
 
 
-def _places(place: str) -> tuple[str, str]:
-    """Return where checkpoints are, and the default place of journals."""
-    if "://" in place and not place.startswith("file://"):
-        return place, "wallaroo-journals"
-    folder = os.path.abspath(place.removeprefix("file://"))
-    return folder, os.path.join(folder, JOURNAL_FOLDER)
+def is_url(place: str) -> bool:
+    """Return whether checkpoints are in an object store instead of a folder."""
+    return "://" in place and not place.startswith("file://")
 
 
 ABOUT_CHECKPOINTS = tuple(
@@ -113,8 +124,8 @@ _OPTIONS = [
         "--journal-dir",
         metavar="DIR",
         type=click.Path(file_okay=False),
-        help="Local folder for the journals.  [default: RESILIENCE-DIR/journals; "
-        "wallaroo-journals if that is a URL]",
+        help="Folder for the journals; if other hosts join, one that outlives each host.  "
+        "[default: RESILIENCE-DIR/journals; wallaroo-journals if that is a URL]",
     ),
     click.option(
         "--journal-sync",
@@ -155,7 +166,7 @@ _OPTIONS = [
         "--allow-lost-input",
         is_flag=True,
         help="Continue if a journal that is needed is missing or too short: accepted input that "
-        "only this journal had is lost.",
+        "only this journal had is lost. Start on hosts that may lose one with their disk.",
     ),
     click.option(
         "--allow-changed-state",

@@ -365,9 +365,10 @@ def _agent_settings(
     checkpoints = chosen.checkpoints
     if checkpoints.resilience_dir:
         # This host may see the same store at another path.
-        own["resilience"], own["journal_folder"] = checkpoints.places()
+        own["resilience"], own["journal_folder"] = checkpoints.places(chosen.folder)
+        own["journals_are_local"] = checkpoints.has_local_journals
     elif checkpoints.journal_dir:
-        own["journal_folder"] = checkpoints.journal_dir
+        own |= {"journal_folder": checkpoints.journal_dir, "journals_are_local": False}
     own["log_form"] = chosen.log_format
     if chosen.debug or chosen.log_level != "info":
         own |= {"debug": chosen.debug, "log_level": _log_level(chosen)}
@@ -389,7 +390,7 @@ def cluster_settings(
     chosen: Chosen, application: ApplicationSettings, failures: FailureRule
 ) -> ClusterSettings:
     """Return the settings of a run with these options."""
-    location, journal_folder = chosen.checkpoints.places()
+    location, journal_folder = chosen.checkpoints.places(chosen.folder)
     options = RunOptions(
         frame_bytes_max=chosen.frame_bytes_max,
         sink_timeout_s=chosen.sink_timeout_s,
@@ -401,6 +402,7 @@ def cluster_settings(
         exchange=chosen.exchange,
         resilience=location,
         journal_folder=journal_folder,
+        journals_are_local=chosen.checkpoints.has_local_journals,
         skip_unreadable_keys=chosen.checkpoints.skip_unreadable_keys,
         journal_sync=chosen.checkpoints.journal_sync,
         store_timeout_s=chosen.checkpoints.store_timeout_s,

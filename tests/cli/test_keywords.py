@@ -54,6 +54,36 @@ def test_paths_may_be_objects(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("keywords", "are_local"),
+    [
+        ({"resilience_dir": "s3://bucket/here"}, True),
+        ({"resilience_dir": "s3://bucket/here", "journal_dir": "journals"}, False),
+        ({"resilience_dir": "here"}, False),
+        ({"resilience_dir": "file:///here"}, False),
+        ({}, False),
+    ],
+    ids=str,
+)
+def test_journals_are_local_if_no_option_names_a_folder_for_them(
+    keywords: dict[str, Any], are_local: bool
+) -> None:
+    assert settings_for(keywords).options.journals_are_local is are_local
+
+
+def test_journals_are_by_default_in_the_folder_of_checkpoints_or_the_current_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for place, expected in [
+        ("state", "state/journals"),
+        (f"file://{tmp_path}/state", "state/journals"),
+        ("s3://bucket/here", "wallaroo-journals"),
+    ]:
+        settings = settings_for({"resilience_dir": place})
+        assert settings.options.journal_folder == str(tmp_path / expected)
+
+
+@pytest.mark.parametrize(
     ("keywords", "what", "hint"),
     [
         ({"work": 2}, "there is no keyword 'work'", "did you mean 'workers'?"),

@@ -1,6 +1,7 @@
 """Hosts of agents: what is reported about them, and how long a worker waits for its own."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import cast
 
 import pytest
@@ -83,8 +84,16 @@ class Line:
         pass
 
 
-def agents_of(cluster: Followed | None = None, *, absence_s: float = 0.01) -> Agents:
-    rules = HostRules(outline=[], silence_s=1.0, absence_s=absence_s)
+def agents_of(
+    cluster: Followed | None = None, *, absence_s: float = 0.01, journalled: Sequence[str] = ()
+) -> Agents:
+    rules = HostRules(
+        outline=[],
+        silence_s=1.0,
+        absence_s=absence_s,
+        own_host="near",
+        journalled=journalled,
+    )
     return Agents(HostRegistry(rules), cluster or Followed(), "counts", "{}")
 
 
@@ -140,6 +149,24 @@ async def test_a_host_that_stands_by_is_dismissed_when_it_withdraws() -> None:
     agent.received(Withdraw(NO_EPOCH))
     assert isinstance(line.sent[-1], Dismissed)
     assert cluster.reported == [("arrived", "1")]
+
+
+async def test_a_start_ends_if_input_could_be_lost_with_a_host_that_it_waits_for() -> None:
+    agents, line = agents_of(journalled=["orders"]), Line()
+    waiting = asyncio.create_task(agents.wait_for_offers(1, (), "127.0.0.1:1"))
+    agent = offer(agents, line, "1")
+    agent.received(Prepared(NO_EPOCH, [], are_local=True))
+    with pytest.raises(ConfigError, match="input of 'orders' could be lost with host far"):
+        async with asyncio.timeout(5):
+            await waiting
+    assert isinstance(line.sent[-1], Dismissed)
+    # The process stays until the agent has read why it is dismissed.
+    stopping = asyncio.create_task(agents.stop())
+    await asyncio.sleep(0)
+    assert not stopping.done()
+    agent.lost("it has closed the connection")
+    async with asyncio.timeout(5):
+        await stopping
 
 
 async def test_a_host_that_accepts_any_name_runs_the_worker_of_a_lost_host() -> None:

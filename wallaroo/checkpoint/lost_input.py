@@ -34,7 +34,12 @@ class Shortfall:
 
 def keeps_input(plan: Application) -> bool:
     """Return whether any source writes a journal; sources that can be read again do not."""
-    return any(pipeline.source.keeps_journal for pipeline in plan.pipelines)
+    return bool(journalled(plan))
+
+
+def journalled(plan: Application) -> list[str]:
+    """Return the names of the pipelines whose source writes a journal."""
+    return [pipeline.name for pipeline in plan.pipelines if pipeline.source.keeps_journal]
 
 
 def needed_positions(manifest: Manifest) -> list[JournalPosition]:

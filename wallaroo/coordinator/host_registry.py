@@ -31,6 +31,7 @@ from dataclasses import dataclass
 
 from wallaroo.checkpoint.blocks import HEADER_BYTES
 from wallaroo.checkpoint.journal import newest_epochs, parse_journal_name
+from wallaroo.coordinator.host_refusal import InputAtRisk, Refusal, input_at_risk
 from wallaroo.coordinator.join_batch import JoinBatch
 from wallaroo.coordinator.liveness import Liveness
 from wallaroo.coordinator.pool import Assignment, Pool, PoolAgent
@@ -60,6 +61,10 @@ class HostRules:
     """How long a worker waits for a host."""
     standby_max: int | None = None
     """How many hosts that accept any name stand by; others join. ``None`` for no limit."""
+    own_host: str = ""
+    """The name of the initializer's host."""
+    journalled: Collection[str] = ()
+    """The pipelines of which no accepted input may be lost, and which cannot read it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,14 +75,6 @@ class RunFacts:
     used: Collection[WorkerName]
     """The names of all present and former workers; a new name is none of them."""
     epoch: Epoch
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a host is not accepted or cannot join, and what to do about it."""
-
-    what: str
-    hint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,15 +223,20 @@ class HostRegistry:
             return f"{worker} is a worker of the initializer's own host"
         return self._joining.refusal(together)
 
-    def prepared(self, instance: str, frame: Prepared) -> None:
-        """Note that a worker can be started on this host."""
+    def prepared(self, instance: str, frame: Prepared) -> InputAtRisk | None:
+        """Note that a worker can be started on this host, or return why not."""
         host = self._hosts[instance]
+        rules = self.rules
+        at_risk = input_at_risk(host.offer, frame, rules.own_host, rules.journalled)
+        if at_risk is not None:
+            return at_risk
         host.prepared = frame
         newest = newest_epochs((worker, epoch) for worker, epoch, _ in host.journals())
         offer = host.offer
         only_name = offer.name or None
         agent = PoolAgent(instance=instance, zone=offer.zone, only_name=only_name, newest=newest)
         self._pool.arrived(agent)
+        return None
 
     # Names
 

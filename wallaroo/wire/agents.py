@@ -63,6 +63,8 @@ class Prepared:
     epoch: Epoch
     journals: list[list[Any]]
     """The journals on this host: name, and offset behind the last byte."""
+    are_local: bool = False
+    """Whether journals are on this host's own disk, because no option names a folder for them."""
 
 
 @dataclass(frozen=True, slots=True)

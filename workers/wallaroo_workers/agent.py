@@ -261,9 +261,12 @@ class Agent:
         self._silence_s = frame.silence_ms / 1000
         self._signs = Liveness(self._silence_s, BEAT_S)
         self._heard()
-        options = json.loads(frame.options)
+        options, own = json.loads(frame.options), dict(self._settings.own_options)
         self._store = options["resilience"]
-        self._options = RunOptions(**{**options, **self._settings.own_options})
+        if own.get("journals_are_local") and not options["journals_are_local"]:
+            # The initializer's command line names a folder, and that of this host does not.
+            del own["journals_are_local"], own["journal_folder"]
+        self._options = RunOptions(**{**options, **own})
         log.info(
             "host.accepted",
             application=frame.application,
@@ -271,7 +274,8 @@ class Agent:
             next="the agent starts a worker when the initializer asks for it",
         )
         try:
-            self._link.send(Prepared(NO_EPOCH, self._journals()))
+            journals = self._journals()
+            self._link.send(Prepared(NO_EPOCH, journals, self._options.journals_are_local))
         except WallarooError as error:
             self._finish(error)
             return

@@ -50,6 +50,8 @@ class RunOptions:
     resilience: str = ""
     """Where checkpoints are: a directory or a URL; empty where they are off."""
     journal_folder: str = ""
+    journals_are_local: bool = False
+    """Whether each host has its own folder of journals, because no option names one."""
     journal_sync: Literal["os", "batch", "always"] = "os"
     """When journals reach the disk: when the system writes them, each turn, or each read."""
     store_timeout_s: float = 60.0

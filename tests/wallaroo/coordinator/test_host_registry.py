@@ -6,6 +6,7 @@ import pytest
 
 from wallaroo.checkpoint.blocks import HEADER_BYTES
 from wallaroo.checkpoint.journal import journal_name
+from wallaroo.coordinator.host_refusal import InputAtRisk, Refusal
 from wallaroo.coordinator.host_registry import (
     BEAT_S,
     ORPHAN_LIVES_S,
@@ -17,7 +18,6 @@ from wallaroo.coordinator.host_registry import (
     Join,
     JoinWaits,
     Leave,
-    Refusal,
     RunFacts,
 )
 from wallaroo.coordinator.pool import Assignment
@@ -90,6 +90,50 @@ def start_on(registry: HostRegistry, *workers: WorkerName) -> None:
 
 
 # Offers
+
+
+def registry_of_pushed_input(*journalled: str) -> HostRegistry:
+    return HostRegistry(
+        HostRules(
+            outline=OUTLINE,
+            silence_s=SILENCE_S,
+            absence_s=ABSENCE_S,
+            own_host="near",
+            journalled=journalled,
+        )
+    )
+
+
+def offer_from(host: str, zone: str) -> Offer:
+    return Offer(NO_EPOCH, A, host, "1", OUTLINE, 1, zone)
+
+
+@pytest.mark.parametrize(("host", "zone"), [("far", "far"), ("near", "rack 2"), ("far", "near")])
+def test_a_host_whose_disk_alone_would_hold_accepted_input_is_refused(host: str, zone: str) -> None:
+    registry = registry_of_pushed_input("orders", "visits")
+    assert registry.offered(offer_from(host, zone), 0.0, None) is None
+    refusal = registry.prepared("1", Prepared(NO_EPOCH, [], are_local=True))
+    assert isinstance(refusal, InputAtRisk)
+    assert "input of 'orders', 'visits' could be lost with host" in refusal.what
+    assert "--journal-dir" in refusal.hint
+    assert registry.standby == []
+
+
+@pytest.mark.parametrize(
+    ("host", "journalled", "are_local"),
+    [
+        pytest.param("near", ["orders"], True, id="on the initializer's machine"),
+        pytest.param("far", ["orders"], False, id="with a folder that was chosen"),
+        pytest.param("far", [], True, id="with sources that can be read again"),
+    ],
+)
+def test_nothing_is_asked_of_hosts_with_which_no_input_is_lost(
+    host: str, journalled: list[str], are_local: bool
+) -> None:
+    registry = registry_of_pushed_input(*journalled)
+    assert registry.offered(offer_from(host, host), 0.0, None) is None
+    assert registry.prepared("1", Prepared(NO_EPOCH, [], are_local)) is None
+    assert registry.standby == ["1"]
 
 
 def test_a_host_is_present_once_it_is_prepared() -> None:

@@ -86,6 +86,7 @@ def new_hosts(settings: ClusterSettings, plan: Application, here: Placement) -> 
         plan,
         here,
         settings.worker_timeout_s,
+        may_lose_input=settings.checkpoints is not None and settings.checkpoints.allow_lost_input,
     )
 
 

@@ -63,6 +63,7 @@ class Agent:
         self.label = offer.name or offer.host
         """The only name that it accepts, or its host; for the log."""
         self.host = offer.host
+        self.peer = connection.peer
         self.process: AgentProcess | None = None
         self.disconnected = asyncio.Event()
         """Set once the connection has ended."""

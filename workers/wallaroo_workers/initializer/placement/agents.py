@@ -9,7 +9,12 @@ import asyncio
 import time
 from typing import Protocol
 
-from wallaroo.coordinator.host_registry import BEAT_S, HostRegistry, RunFacts
+from wallaroo.coordinator.host_refusal import InputAtRisk, Refusal
+from wallaroo.coordinator.host_registry import (
+    BEAT_S,
+    HostRegistry,
+    RunFacts,
+)
 from wallaroo.errors import ClusterError, ConfigError, WallarooError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.agents import Accepted, Beat, EndProcess, Offer, Prepared
@@ -71,6 +76,10 @@ class Agents:
         self._timer: asyncio.TimerHandle | None = None
         self.missing = 0
         """How many agents the start still waits for."""
+        self._at_risk: InputAtRisk | None = None
+        """Why a start that waits for agents ends, if it does."""
+        self._dismissed: set[Agent] = set()
+        """Agents whose connection has not ended yet."""
         self._error = ""
         """The error that ended the run, for agents; empty if there is none."""
         self._may_return = False
@@ -107,15 +116,12 @@ class Agents:
         agent = Agent(self, connection, frame)
         refusal = self._registry.offered(frame, time.monotonic(), self._events.run_facts())
         if refusal is not None:
-            what, hint = refusal.what, refusal.hint
-            facts = {"worker": agent.label, "host": frame.host, "peer": connection.peer}
-            log.warning("host.rejected", **facts, reason=what, hint=hint, next="it is sent away")
-            agent.dismiss(self._rules.silence_s, f"{REFUSES}: {what}", hint)
+            self._reject(agent, refusal)
             return agent
         self._agents[agent.instance] = agent
         silence_ms = int(self._rules.silence_s * 1000)
         agent.send(Accepted(NO_EPOCH, self._application, silence_ms, self._options))
-        facts = {"worker": agent.label, "host": frame.host, "peer": connection.peer}
+        facts = {"worker": agent.label, "host": agent.host, "peer": agent.peer}
         log.info("host.connected", **facts, next="it gets ready to run the worker")
         return agent
 
@@ -123,7 +129,13 @@ class Agents:
         """Note that a worker can be started on the agent's host."""
         if not self._knows(agent):
             return
-        self._registry.prepared(agent.instance, frame)
+        at_risk = self._registry.prepared(agent.instance, frame)
+        if at_risk is not None:
+            self._forget(agent.instance)
+            self._reject(agent, at_risk)
+            self._at_risk = at_risk
+            self.changed.set()
+            return
         self.assign()
         self._events.arrived(agent.instance)
 
@@ -161,6 +173,7 @@ class Agents:
 
     def lost(self, agent: Agent, reason: str) -> None:
         """Handle the end of an agent's connection."""
+        self._dismissed.discard(agent)
         if not self._knows(agent):
             return
         del self._agents[agent.instance]
@@ -182,9 +195,12 @@ class Agents:
         """Wait until so many agents are prepared.
 
         If there are ``names``, only these count. ``address`` is for the log: where agents join.
+        Raises ``ConfigError`` if accepted input could be lost with the host of one of them.
         """
         logged_s = -WAITING_LOGGED_EVERY_S
         while (awaited := self._registry.awaited(count, names)).missing:
+            if self._at_risk is not None:
+                raise ConfigError(self._at_risk.what, self._at_risk.hint)
             self.changed.clear()
             self.missing = awaited.missing
             now_s = time.monotonic()
@@ -219,9 +235,23 @@ class Agents:
             self._dismiss(instance, what, hint)
 
     def _dismiss(self, instance: str, what: str = "", hint: str = "") -> None:
+        if (agent := self._forget(instance)) is not None:
+            self._send_away(agent, what, hint)
+
+    def _forget(self, instance: str) -> Agent | None:
         self._registry.forget(instance)
-        if (agent := self._agents.pop(instance, None)) is not None:
-            agent.dismiss(self._rules.silence_s, what, hint)
+        return self._agents.pop(instance, None)
+
+    def _reject(self, agent: Agent, why: Refusal) -> None:
+        """Log why an agent that is not known is not accepted, and tell it."""
+        facts = {"worker": agent.label, "host": agent.host, "peer": agent.peer}
+        facts |= {"reason": why.what, "hint": why.hint}
+        log.warning("host.rejected", **facts, next="it is sent away")
+        self._send_away(agent, f"{REFUSES}: {why.what}", why.hint)
+
+    def _send_away(self, agent: Agent, what: str, hint: str) -> None:
+        self._dismissed.add(agent)
+        agent.dismiss(self._rules.silence_s, what, hint)
 
     async def stand_by(self, worker: WorkerName) -> None:
         """Let the agent of a worker that could not join stand by again."""
@@ -302,6 +332,8 @@ class Agents:
         for agent in agents:
             why = self._error and f"the cluster has ended: {self._error}"
             agent.dismiss(self._rules.silence_s, why, again=self._may_return)
+        # If this process ended first, an agent might not read why it is dismissed.
+        agents += self._dismissed
         leaving = [asyncio.ensure_future(agent.disconnected.wait()) for agent in agents]
         if leaving:
             _, late = await asyncio.wait(leaving, timeout=self._rules.silence_s)

@@ -5,19 +5,21 @@ import dataclasses
 import json
 import os
 import secrets
+import socket
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from wallaroo.checkpoint.lost_input import journalled
 from wallaroo.coordinator.events import StartWorker
+from wallaroo.coordinator.host_refusal import Refusal
 from wallaroo.coordinator.host_registry import (
     HostRegistry,
     HostRules,
     Join,
     JoinWaits,
     Leave,
-    Refusal,
     RunFacts,
 )
 from wallaroo.errors import ClusterError
@@ -73,6 +75,8 @@ class Hosts:
         plan: Application,
         here: Placement,
         silence_s: float,
+        *,
+        may_lose_input: bool = False,
     ) -> None:
         self._settings = settings
         self._application = application
@@ -84,6 +88,8 @@ class Hosts:
             silence_s=silence_s,
             absence_s=settings.agent_timeout_s,
             standby_max=settings.standby_max,
+            own_host=socket.gethostname(),
+            journalled=journalled(plan) if options.resilience and not may_lose_input else (),
         )
         self.registry = HostRegistry(rules)
         self.agents = Agents(
