@@ -33,7 +33,7 @@ class Two:
     async def begin(self) -> None:
         address = await self.listener.listen("127.0.0.1")
         hello = LinkHello(W1, Epoch(1), W2, Epoch(1))
-        self.link = DialedLink(hello, address, Pressure(), self._changed.set, SECRET)
+        self.link = DialedLink(hello, address, Pressure(), self._changed.set, 1, SECRET)
 
     async def stands(self, connection_count: int) -> None:
         """Wait until so many connections have stood, and the last one does."""
@@ -128,7 +128,7 @@ async def test_a_link_that_does_not_come_up_is_told_with_its_address(
     if kind == "nobody listens":
         listener.close()
     hello = LinkHello(WorkerName("w3"), Epoch(1), receiver, Epoch(1))
-    link = DialedLink(hello, address, Pressure(), lambda: None, SECRET)
+    link = DialedLink(hello, address, Pressure(), lambda: None, 1, SECRET)
     dialing = asyncio.create_task(link.run())
     async with asyncio.timeout(WAIT_S):
         first, second = await lines.get(), await lines.get()

@@ -19,8 +19,12 @@ class Dialer(Protocol):
         address: str,
         pressure: Pressure,
         on_progress: Callable[[], None],
+        dialer_count: int,
     ) -> OutgoingLink:
-        """Return a link that is kept connected until its epoch ends."""
+        """Return a link that is kept connected until its epoch ends.
+
+        ``dialer_count`` workers dial the same one at about the same time.
+        """
         ...
 
 
@@ -67,6 +71,7 @@ class Mesh:
 
     def link(self, members: list[tuple[WorkerName, Epoch, str]]) -> None:
         """Link to these workers, which may become members later."""
+        dialer_count = len({*self.outgoing, *(name for name, _, _ in members)} - {self._me})
         for name, incarnation, address in members:
             if name == self._me:
                 continue
@@ -76,7 +81,7 @@ class Mesh:
                 continue
             hello = LinkHello(self._me, self._incarnation, name, incarnation)
             self.outgoing[name] = self._dialer.dial(
-                hello, address, self.pressure, self._events.backlog_changed
+                hello, address, self.pressure, self._events.backlog_changed, dialer_count
             )
 
     def unlink(self) -> None:

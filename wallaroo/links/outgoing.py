@@ -10,6 +10,7 @@ from typing import Protocol
 from wallaroo.checkpoint.store import Pause
 from wallaroo.errors import ProtocolError
 from wallaroo.links.back_pressure import Pressure
+from wallaroo.links.dial_pauses import DialPauses
 from wallaroo.names import CheckpointId, EdgeId, Epoch, WorkerName
 from wallaroo.operators.dataflow import OutgoingBatch
 from wallaroo.runtime.waiting import Flag
@@ -21,9 +22,6 @@ from wallaroo.wire.data_frames import (
 )
 from wallaroo.wire.data_frames import Pressure as PressureFrame
 from wallaroo.wire.data_link import LinkSender
-
-BACK_OFF_FIRST_S = 0.02
-BACK_OFF_MAX_S = 1.0
 
 
 class Connection(Protocol):
@@ -136,14 +134,19 @@ class OutgoingLink:
 
     # For the driver
 
-    async def keep_connected(self, dial: Callable[[], Awaitable[None]], pause: Pause) -> None:
+    async def keep_connected(
+        self, dial: Callable[[], Awaitable[None]], pause: Pause, pauses: DialPauses
+    ) -> None:
         """Dial, and dial again whenever the connection is lost, until the link is closed.
 
         ``dial`` raises ``OSError`` or ``TimeoutError`` if it cannot connect. If it could,
         ``disconnected`` is called later.
         """
-        back_off_s = BACK_OFF_FIRST_S
-        while not self._is_closed:
+        while True:
+            if pause_s := pauses.next_s():
+                await pause(pause_s)
+            if self._is_closed:
+                return
             self._lost.clear()
             try:
                 await dial()
@@ -152,10 +155,8 @@ class OutgoingLink:
             else:
                 await self._lost.wait()
             if self.connected.is_set():
-                back_off_s = BACK_OFF_FIRST_S
+                pauses.connected()
                 self.connected.clear()
-            await pause(back_off_s)
-            back_off_s = min(2 * back_off_s, BACK_OFF_MAX_S)
 
     def received(self, connection: Connection, hello: LinkHello, data: bytes) -> None:
         """Handle a frame of the ``connection`` that began with ``hello``."""

@@ -7,6 +7,7 @@ from typing import Protocol
 from wallaroo.codec.framing import LengthFramer
 from wallaroo.errors import ProtocolError
 from wallaroo.links.back_pressure import Pressure
+from wallaroo.links.dial_pauses import DialPauses
 from wallaroo.links.incoming import IncomingLink
 from wallaroo.links.mesh import Mesh
 from wallaroo.links.outgoing import OutgoingLink
@@ -181,7 +182,9 @@ class SimulatedLink(OutgoingLink):
 
     async def run(self) -> None:
         """Keep the link connected until cancelled."""
-        await self.keep_connected(self._dial, self._process.pause)
+        # Connecting takes a random time anyway.
+        pauses = DialPauses(1, lambda: 1.0)
+        await self.keep_connected(self._dial, self._process.pause, pauses)
 
     async def _dial(self) -> None:
         hello = self.hello

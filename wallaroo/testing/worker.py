@@ -238,7 +238,12 @@ class SimulatedWorker:
         return Pressure(high, high // 2)
 
     def dial(
-        self, hello: LinkHello, address: str, pressure: Pressure, on_progress: Callable[[], None]
+        self,
+        hello: LinkHello,
+        address: str,
+        pressure: Pressure,
+        on_progress: Callable[[], None],
+        dialer_count: int,
     ) -> OutgoingLink:
         """Return a link that is kept connected."""
         network = self._world.network

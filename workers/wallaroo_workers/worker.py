@@ -205,11 +205,16 @@ class Worker:
         return Pressure()
 
     def dial(
-        self, hello: LinkHello, address: str, pressure: Pressure, on_progress: Callable[[], None]
+        self,
+        hello: LinkHello,
+        address: str,
+        pressure: Pressure,
+        on_progress: Callable[[], None],
+        dialer_count: int,
     ) -> OutgoingLink:
         """Return a link over TCP that is kept connected."""
         secret, tls = self._settings.secret, self._tls
-        link = DialedLink(hello, address, pressure, on_progress, secret, tls)
+        link = DialedLink(hello, address, pressure, on_progress, dialer_count, secret, tls)
         self.start(link.run())
         return link
 

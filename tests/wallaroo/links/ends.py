@@ -97,13 +97,20 @@ class Links:
 
     def __init__(self, pressure: Pressure | None = None) -> None:
         self.dialed: list[tuple[WorkerName, Epoch, str]] = []
+        self.dialer_counts: list[int] = []
         self.progress_count = 0
         self.mesh = Mesh(ME, E1, self, self, pressure or Pressure())
 
     def dial(
-        self, hello: LinkHello, address: str, pressure: Pressure, on_progress: Callable[[], None]
+        self,
+        hello: LinkHello,
+        address: str,
+        pressure: Pressure,
+        on_progress: Callable[[], None],
+        dialer_count: int,
     ) -> OutgoingLink:
         self.dialed.append((hello.receiver, hello.receiver_incarnation, address))
+        self.dialer_counts.append(dialer_count)
         return OutgoingLink(hello, address, pressure, Flag, on_progress)
 
     def frame_received(self, link: IncomingLink, frame: NumberedFrame) -> None:

@@ -30,6 +30,13 @@ def test_a_worker_dials_all_members_but_itself() -> None:
     assert links.mesh.members == (A, B)
 
 
+def test_a_link_knows_how_many_workers_dial_the_same_one() -> None:
+    links = Links()
+    links.follow(MYSELF, TO_A)
+    links.mesh.link([MYSELF, TO_B])
+    assert links.dialer_counts == [1, 2]
+
+
 def test_a_member_that_stays_is_not_dialed_again() -> None:
     links = Links()
     links.follow(MYSELF, TO_A)

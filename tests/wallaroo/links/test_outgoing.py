@@ -20,7 +20,7 @@ from tests.wallaroo.links.ends import (
 )
 from wallaroo.errors import ProtocolError
 from wallaroo.links.back_pressure import Pressure
-from wallaroo.links.outgoing import BACK_OFF_FIRST_S, BACK_OFF_MAX_S
+from wallaroo.links.dial_pauses import BACK_OFF_FIRST_S, BACK_OFF_MAX_S, DialPauses
 from wallaroo.wire.data_frames import Ack, Barrier, BatchFrame, LinkWelcome
 from wallaroo.wire.data_frames import Pressure as PressureFrame
 
@@ -160,7 +160,7 @@ class Dialing:
         self.pauses_s.append(delay_s)
 
     def run(self) -> list[float]:
-        finish(self.link.keep_connected(self.dial, self.pause))
+        finish(self.link.keep_connected(self.dial, self.pause, DialPauses(1, lambda: 1.0)))
         return self.pauses_s
 
 

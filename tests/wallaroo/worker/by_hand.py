@@ -226,7 +226,12 @@ class WorkerByHand:
         return Pressure()
 
     def dial(
-        self, hello: LinkHello, address: str, pressure: Pressure, on_progress: Callable[[], None]
+        self,
+        hello: LinkHello,
+        address: str,
+        pressure: Pressure,
+        on_progress: Callable[[], None],
+        dialer_count: int,
     ) -> OutgoingLink:
         link = OutgoingLink(hello, address, pressure, Flag, on_progress)
         self.dialed[hello.receiver] = link

@@ -1,10 +1,12 @@
 """Connects to other workers and reconnects for as long as a link is needed."""
 
 import asyncio
+import random
 from collections import deque
 from collections.abc import Callable
 
 from wallaroo.links.back_pressure import Pressure
+from wallaroo.links.dial_pauses import DialPauses
 from wallaroo.links.outgoing import OutgoingLink
 from wallaroo.wire.data_frames import FRAME_BYTES_MAX, LinkHello, encode_data_frame
 from wallaroo.wire.handshake import Purpose, Side
@@ -32,10 +34,12 @@ class DialedLink(OutgoingLink):
         address: str,
         pressure: Pressure,
         on_progress: Callable[[], None],
+        dialer_count: int,
         secret: bytes,
         tls: Tls | None = None,
     ) -> None:
         super().__init__(hello, address, pressure, asyncio.Event, on_progress)
+        self._pauses = DialPauses(dialer_count, random.random)
         self._secret = secret
         self._tls = tls
         self._breaks_s: deque[float] = deque(maxlen=BREAKS_MAX)
@@ -45,7 +49,7 @@ class DialedLink(OutgoingLink):
 
     async def run(self) -> None:
         """Keep the link connected until cancelled."""
-        await self.keep_connected(self._dial, asyncio.sleep)
+        await self.keep_connected(self._dial, asyncio.sleep, self._pauses)
 
     async def _dial(self) -> None:
         handler = _OutgoingHandler(self, self.hello)
