@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from wallaroo.coordinator.run_outcome import FailureRule
 from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.topology.describe import plan_dot, plan_text
-from wallaroo.topology.plan import Application
+from wallaroo.topology.plan import HASHED_PARTITIONS_DEFAULT, Application
 from wallaroo_cli import DISTRIBUTION
 from wallaroo_cli.application_choice import (
     application_named,
@@ -58,6 +58,9 @@ log = get_logger()
 FRAME_BYTES_MAX_ALLOWED = 512 << 20
 """Frames of links between workers may be four times as long."""
 
+PARTITIONS_MAX = 65_536
+"""The owner of each partition is in every manifest and in the orders to all workers."""
+
 EPILOG = """\b
 All other options are passed to the application, to `application_setup(args)`:
   --in H:P[,H:P...]   where the application's sources listen; or NAME@H:P
@@ -99,6 +102,7 @@ class Chosen:
     worker_timeout_s: float
     frame_bytes_max: int
     exchange: str
+    partition_count: int
     no_metrics: bool
     otlp: str | None
     log_format: Form
@@ -252,6 +256,16 @@ class RunCommand(click.Command):
     help="What is sent between workers if both are possible: payloads, which are decoded again, "
     "or objects. auto: whichever is measured to be cheaper.",
 )
+@click.option(
+    "--partitions",
+    "partition_count",
+    metavar="P",
+    default=HASHED_PARTITIONS_DEFAULT,
+    show_default=True,
+    type=click.IntRange(1, PARTITIONS_MAX),
+    help="Into how many partitions the keys of each state are hashed; a worker should have 16 or "
+    "more.",
+)
 @checkpoint_options
 @page_options
 @host_options
@@ -309,6 +323,7 @@ def main(**values: Any) -> None:
     )
     plan = _loaded(application, debug=chosen.debug)
     if chosen.plan_form is not None:
+        plan = plan.with_partitions(chosen.partition_count)
         click.echo(plan_dot(plan) if chosen.plan_form == "dot" else plan_text(plan))
         return
     if hosts.join is not None:
@@ -400,6 +415,7 @@ def cluster_settings(
         dead_letter_bytes=chosen.dead_letter_bytes,
         dead_letters_kept=chosen.keep_dead_letters,
         exchange=chosen.exchange,
+        partition_count=chosen.partition_count,
         resilience=location,
         journal_folder=journal_folder,
         journals_are_local=chosen.checkpoints.has_local_journals,

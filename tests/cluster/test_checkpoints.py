@@ -24,6 +24,7 @@ from tests.cluster.harness import (
     send_bytes,
     wait_until,
 )
+from wallaroo.routing.partition_map import PartitionMap
 
 pytestmark = pytest.mark.cluster
 
@@ -56,6 +57,21 @@ def test_the_same_command_carries_on_with_as_many_workers_more_and_fewer(tmp_pat
         manifest = newest_manifest(counts.store)
         assert (manifest.number, manifest.is_claim) == (2 * run + 2, False)
         assert manifest.members == [f"w{number}" for number in range(1, workers + 1)]
+
+
+def test_a_run_goes_on_with_another_number_of_partitions(tmp_path: Path) -> None:
+    counts = Deployment(tmp_path, is_sent_to=True, key_count=KEYS)
+    for run, (partitions, workers) in enumerate([(1024, 2), (64, 2), (4096, 3), (1024, 1)]):
+        options = ["--partitions", str(partitions)] if partitions != 1024 else []
+        with counts.running(*options, workers=workers, interval_s=600) as cluster:
+            cluster.wait_ready()
+            changed = [line["partition_count"] for line in cluster.events("state.repartitioned")]
+            assert changed == ([partitions] if run else [])
+            send_bytes(counts.port, numbers(1_000 * run, 1_000 * (run + 1)))
+            assert cluster.stop() == 0
+        counts.check(totals_of("sent", 1_000 * (run + 1), KEYS))
+        (owners,) = map(PartitionMap.from_wire, newest_manifest(counts.store).partition_maps)
+        assert len(owners.owners) == partitions
 
 
 def test_a_stop_takes_in_what_is_on_its_way_and_the_sender_goes_on_with_the_next_run(

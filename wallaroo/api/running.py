@@ -95,6 +95,7 @@ class RunOptions(TypedDict, total=False):
     worker_timeout: float | None
     max_frame_bytes: int | None
     exchange: Literal["auto", "payloads", "objects"] | None
+    partitions: int | None
     resilience_dir: Path | None
     checkpoint_interval: float | None
     keep_checkpoints: int | None

@@ -72,7 +72,13 @@ from wallaroo.errors import ConfigError, DamagedFileError, FencedError, StoreErr
 from wallaroo.metrics.tally import Counts
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.routing.partition_map import PartitionMap
-from wallaroo.topology.fingerprint import difference, displaced, outline, without_classes
+from wallaroo.topology.fingerprint import (
+    difference,
+    displaced,
+    outline,
+    without_classes,
+    without_partition_counts,
+)
 from wallaroo.topology.plan import Application
 
 AGAIN_S = 2.0
@@ -344,13 +350,17 @@ class ManifestWriter:
         )
 
     async def _check_plan(self, base: Manifest) -> None:
-        current = list(outline(self._plan))
+        saved, current = base.outline, list(outline(self._plan))
+        if saved != current:
+            # If the numbers of partitions differ, each worker looks for its keys in all parts.
+            saved, current = map(without_partition_counts, (saved, current))
         # The gate decides whether the class of a state may have changed.
         apart = self._gate.may_differ()
-        if without_classes(base.outline, apart) == without_classes(current, apart):
+        if without_classes(saved, apart) == without_classes(current, apart):
+            self._report_other_partitions(base)
             return
         if self._rules.allow_dropped_state:
-            if what := displaced(base.outline, current):
+            if what := displaced(saved, current):
                 raise ConfigError(
                     f"checkpoint {base.number} is of another application: {what}",
                     hint="leave pipelines and file sinks where they were; put others behind them, "
@@ -361,12 +371,25 @@ class ManifestWriter:
             self._report_dropped(base)
             await self._gate.report_dropped_records(base)
             return
-        what = difference(base.outline, current)
+        what = difference(saved, current)
         raise ConfigError(
             f"checkpoint {base.number} is of another application: {what}",
             hint="run the application that it was taken of, or give --allow-dropped-state to take "
             "over the states that still have their names and drop the others",
         )
+
+    def _report_other_partitions(self, base: Manifest) -> None:
+        before = {each.space: each for each in map(PartitionMap.from_wire, base.partition_maps)}
+        for state in self._plan.states.values():
+            known = before.get(state.space)
+            if known and known.hashed_partition_count != state.hashed_partition_count:
+                values = {
+                    "state": state.name,
+                    "before": known.hashed_partition_count,
+                    "partition_count": state.hashed_partition_count,
+                    "next": "each worker looks for its keys in all parts of the checkpoint",
+                }
+                self._ports.info("state.repartitioned", values)
 
     def _report_dropped(self, base: Manifest) -> None:
         sinks = [

@@ -40,7 +40,6 @@ from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.routing.payload_keys import NAME as PAYLOAD_KEY
 from wallaroo.timing.instants import BEFORE_ALL
 from wallaroo.topology.plan import (
-    HASHED_PARTITIONS_DEFAULT,
     Application,
     Exchange,
     ExchangeKind,
@@ -189,7 +188,8 @@ class Dataflow:
         for state in self._plan.states.values():
             if state.space == exchange.space:
                 return maps[state.name]
-        return PartitionMap.initial(exchange.space, HASHED_PARTITIONS_DEFAULT, (), workers)
+        hashed = self._plan.hashed_partition_count
+        return PartitionMap.initial(exchange.space, hashed, (), workers)
 
     def _routes(self, edge: EdgeId, partition_map: PartitionMap) -> Routes:
         lists = [self._outgoing.get((edge, owner)) for owner in partition_map.owners]

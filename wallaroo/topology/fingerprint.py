@@ -29,6 +29,8 @@ from wallaroo.topology.ports import Port
 
 _PIPELINE = re.compile(r"(pipeline .+ with source \w+)\((identity=.+(?=, decode=))?", re.DOTALL)
 
+_PARTITION_COUNT = re.compile(r" partitions [1-9][0-9]* keys ")
+
 TIMING = " timing "
 """Before what the line of a state says of its time."""
 
@@ -86,6 +88,19 @@ def timing_in(outline: Iterable[str], state: str) -> str:
     start = f"state {state!r} "
     lines = (line.removeprefix(start) for line in outline if line.startswith(start))
     return next((line.rpartition(TIMING)[2] for line in lines if TIMING in line), "")
+
+
+def without_partition_counts(outline: Iterable[str]) -> list[str]:
+    """Return the outline without the numbers of partitions, which a restore may change.
+
+    A state whose keys are all declared has none, and stays different from one with hashed keys.
+    """
+    return [
+        _PARTITION_COUNT.sub(" partitions keys ", line, count=1)
+        if line.startswith("state ")
+        else line
+        for line in outline
+    ]
 
 
 def without_classes(outline: Iterable[str], states: Collection[str]) -> list[str]:

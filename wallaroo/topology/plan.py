@@ -18,7 +18,7 @@ A window is the last step of its pipeline. What time causes there, and its late 
 
 import enum
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -270,6 +270,18 @@ class Application:
     deserialize: Callable[[bytes], Any] | None = None
     inner: tuple[InnerPipeline, ...] = ()
     """Those that are fed by pipelines; each comes behind all that feed it."""
+    hashed_partition_count: int = HASHED_PARTITIONS_DEFAULT
+    """Number of partitions of each space for keys that are not declared."""
+
+    def with_partitions(self, count: int) -> "Application":
+        """Return the application with so many partitions of each space for hashed keys."""
+        states = {
+            name: replace(state, hashed_partition_count=count)
+            if state.hashed_partition_count
+            else state
+            for name, state in self.states.items()
+        }
+        return replace(self, states=states, hashed_partition_count=count)
 
     @property
     def flows(self) -> tuple[Flow, ...]:

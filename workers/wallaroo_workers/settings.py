@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Literal
 
+from wallaroo.topology.plan import HASHED_PARTITIONS_DEFAULT
 from wallaroo_workers.dead_letters import FILE_BYTES
 from wallaroo_workers.logs import Form, Level
 from wallaroo_workers.network.tls import TlsFiles
@@ -47,6 +48,8 @@ class RunOptions:
     """How many of these files of a worker are kept; ``None``: all."""
     exchange: str = "auto"
     """What travels between workers: ``auto``, ``payloads`` or ``objects``."""
+    partition_count: int = HASHED_PARTITIONS_DEFAULT
+    """Number of partitions of each state for keys that are not declared."""
     resilience: str = ""
     """Where checkpoints are: a directory or a URL; empty where they are off."""
     journal_folder: str = ""

@@ -83,6 +83,8 @@ class Worker:
         end_process: Callable[[int], NoReturn],
     ) -> None:
         """``end_process`` ends this process at once, with this status."""
+        options = settings.options
+        plan = plan.with_partitions(options.partition_count)
         self._settings = settings
         self._end_process = end_process
         self._loop_watch = LoopWatch(threading.get_ident(), lambda: end_process(ExitStatus.STUCK))
@@ -96,7 +98,6 @@ class Worker:
         self._failures_given = 0
         self._is_stopping = False
         """Whether the initializer has ordered this worker to stop."""
-        options = settings.options
         self.name = WorkerName(settings.name)
         self.pid = os.getpid()
         self.plan = plan

@@ -87,6 +87,26 @@ async def test_a_key_is_told_by_the_worker_that_owns_it_now_and_by_no_other() ->
     assert sorted(told) == sorted(f"k{number}" for number in range(20))
 
 
+async def test_with_another_number_of_partitions_each_worker_finds_its_keys() -> None:
+    parts, plan = Parts(), plan_of(dict)
+    parts.add({f"k{number}": {"n": number} for number in range(200)})
+    parts.add({f"k{number}": None for number in range(0, 200, 2)})
+    expected = {f"k{number}": {"n": number} for number in range(1, 200, 2)}
+    manifest = parts.manifest(plan)
+    for count in (16, 4096):
+        other, members = plan.with_partitions(count), (ME, WorkerName("w2"))
+        maps = {each.state: each for each in initial_maps(other, members)}
+        found: dict[Any, Any] = {}
+        for me in members:
+            states = {NAME: KeyedState()}
+            restorer = Restorer(me, other, states, maps, fresh_shapes(other), parts, at_once)
+            # All of it is written anew, in parts of its own.
+            assert (await restorer.restore(manifest)).parts is None
+            assert all(maps[NAME].owner_of(key) == me for key in dict(states[NAME]))
+            found |= dict(states[NAME])
+        assert found == expected
+
+
 def test_the_error_names_a_key_and_says_what_can_be_done() -> None:
     parts, plan = Parts(), plan_of(dict)
     parts.add({"a": Boom(), "b": Boom(), "c": Boom()})

@@ -95,6 +95,7 @@ async def begun(
     announce: Callable[[Announce], None] = lambda _: None,
     are_all_here: bool = True,
     warn: Callable[[str, dict[str, Any]], None] = quietly,
+    info: Callable[[str, dict[str, Any]], None] = quietly,
     plan: Application = PLAN,
     workers: tuple[WorkerName, ...] = (A,),
     **rules: Any,
@@ -109,7 +110,7 @@ async def begun(
         pause=at_once,
         clock=lambda: 0.0,
         wall_clock=lambda: 0.0,
-        info=quietly,
+        info=info,
         warn=warn,
         journals=Found(journals),
         announce=announce,
@@ -174,6 +175,28 @@ async def test_states_behind_one_key_go_on_with_one_assignment(store: Store) -> 
     _, second = await begun(store, plan=together, workers=(A, b, c), allow_dropped_state=True)
     assert [each.owners for each in second.maps] == [one.rebalance((A, b, c)).owners] * 3
     assert [each.state for each in second.maps] == ["one", "two", "three"]
+
+
+async def test_a_checkpoint_with_another_number_of_partitions_goes_on_with_the_new_one(
+    store: Store,
+) -> None:
+    plan = compiled(source("p", state("one", BY_SEVEN)))
+    run, first = await begun(store, plan=plan)
+    await commit(run, first)
+    told: dict[str, dict[str, Any]] = {}
+    more = plan.with_partitions(4096)
+    _, second = await begun(store, plan=more, info=told.__setitem__)
+    assert [each.hashed_partition_count for each in second.maps] == [4096]
+    assert told["state.repartitioned"]["before"] == 1024
+    assert told["state.repartitioned"]["partition_count"] == 4096
+
+
+async def test_another_number_of_partitions_does_not_hide_what_else_differs(store: Store) -> None:
+    run, first = await begun(store, plan=compiled(source("p", state("one", BY_SEVEN))))
+    await commit(run, first)
+    other = compiled(source("p", state("one", BY_SEVEN), state("two"))).with_partitions(64)
+    with pytest.raises(ConfigError, match=r"the plans differ: .*'two'"):
+        await begun(store, plan=other)
 
 
 async def test_a_settled_checkpoint_is_the_last_one_without_anything_to_deliver(

@@ -13,6 +13,7 @@ from wallaroo.topology.fingerprint import (
     displaced,
     outline,
     without_classes,
+    without_partition_counts,
 )
 from wallaroo.topology.plan import Application, Exchange, ExchangeKind, Pipeline, Stage, State, Step
 
@@ -179,6 +180,24 @@ def test_the_class_of_a_state_can_be_left_out_of_an_outline() -> None:
         assert without_classes(outline(plan), states) != without_classes(outline(changed), states)
     fewer = replace(plan, states={**plan.states, "s": replace(state, hashed_partition_count=8)})
     assert without_classes(outline(plan), ["s"]) != without_classes(outline(fewer), ["s"])
+
+
+def test_the_number_of_partitions_can_be_left_out_of_an_outline() -> None:
+    state = State("s", Count, declared_keys=("a partitions 3 keys ",))
+    plan = replace(PLAN, states={"s": state})
+    more = plan.with_partitions(4096)
+    assert outline(more) != outline(plan)
+    assert without_partition_counts(outline(more)) == without_partition_counts(outline(plan))
+    others = [replace(state, hashed_partition_count=0), replace(state, declared_keys=())]
+    for other in others:
+        changed = without_partition_counts(outline(replace(plan, states={"s": other})))
+        assert changed != without_partition_counts(outline(plan))
+
+
+def test_a_state_with_declared_keys_only_has_no_other_partitions() -> None:
+    only_declared = State("s", Count, declared_keys=("a",), hashed_partition_count=0)
+    plan = replace(PLAN, states={"s": only_declared})
+    assert outline(plan.with_partitions(4096)) == outline(plan)
 
 
 def _graph(*inner: str, sources: tuple[str, ...] = ("a", "b")) -> Application:

@@ -106,8 +106,9 @@ class Cluster:
         self._settings = settings
         self._given_back = given_back
         self._signals = signals
-        self._plan = plan
+        # Agents offer the application as it is; their workers learn the number of partitions.
         self.hosts = hosts = new_hosts(settings, plan, placement)
+        self._plan = plan = plan.with_partitions(settings.options.partition_count)
         self._placement = hosts.placement
         self._started_s = time.monotonic()
         self._workers = settings.own_workers()
