@@ -13,13 +13,17 @@ from wallaroo_cli.tools.numbers import Number
 from wallaroo_workers.initializer.resources.checkpoint_store import CheckpointSettings
 from wallaroo_workers.storage.journal_files import JournalSync
 
+INTERVAL_S = 1.0
+INTERVAL_S_PER_WORKER = 0.05
+"""In object stores each request has a price, and a checkpoint makes some for each worker."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointOptions:
     """The values of these options; the names are those of the options below."""
 
     resilience_dir: str | None
-    checkpoint_interval: float
+    checkpoint_interval: float | None
     keep_checkpoints: int
     max_checkpoint_failures: int | None
     journal_dir: str | None
@@ -66,11 +70,13 @@ class CheckpointOptions:
         location, journal_folder = self.places(folder)
         if not location:
             return None
+        is_quick = self.checkpoint_interval is not None or not is_url(location)
         return CheckpointSettings(
             location=location,
             journal_folder=journal_folder,
             folder=folder,
-            interval_s=self.checkpoint_interval,
+            interval_s=self.checkpoint_interval or INTERVAL_S,
+            interval_s_per_worker=0.0 if is_quick else INTERVAL_S_PER_WORKER,
             keep=self.keep_checkpoints,
             failures_max=self.max_checkpoint_failures,
             from_checkpoint=self.from_checkpoint,
@@ -101,10 +107,9 @@ _OPTIONS = [
     click.option(
         "--checkpoint-interval",
         metavar="SECONDS",
-        default=1.0,
-        show_default=True,
         type=Number(),
-        help="Time from one checkpoint to the next.",
+        help="Time from one checkpoint to the next.  [default: 1; for a URL a twentieth of a "
+        "second for each worker, but at least 1]",
     ),
     click.option(
         "--keep-checkpoints",

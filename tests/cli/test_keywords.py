@@ -54,6 +54,22 @@ def test_paths_may_be_objects(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("keywords", "intervals_s"),
+    [
+        ({"resilience_dir": "here"}, (1.0, 1.0)),
+        ({"resilience_dir": "s3://bucket/here"}, (1.0, 5.0)),
+        ({"resilience_dir": "s3://bucket/here", "checkpoint_interval": 0.5}, (0.5, 0.5)),
+    ],
+    ids=str,
+)
+def test_checkpoints_in_an_object_store_are_less_frequent_with_many_workers(
+    keywords: dict[str, Any], intervals_s: tuple[float, float]
+) -> None:
+    rules = settings_for(keywords).rules()
+    assert (rules.interval_s(4), rules.interval_s(100)) == pytest.approx(intervals_s)
+
+
+@pytest.mark.parametrize(
     ("keywords", "are_local"),
     [
         ({"resilience_dir": "s3://bucket/here"}, True),

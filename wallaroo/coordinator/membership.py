@@ -29,10 +29,16 @@ class RunRules:
     stop_timeout_s: float | None = None
     """A stop that takes longer than this becomes an immediate one; ``None`` for no limit."""
     checkpoint_interval_s: float = 1.0
+    checkpoint_interval_s_per_worker: float = 0.0
+    """The interval is at least so long for each worker."""
     checkpoint_failures_max: int | None = None
     """Checkpoints that may fail in a row before the run ends."""
     may_lose_input: bool = False
     """Whether to continue without journals that are missing."""
+
+    def interval_s(self, worker_count: int) -> float:
+        """Return the time from one checkpoint to the next with so many workers."""
+        return max(self.checkpoint_interval_s, self.checkpoint_interval_s_per_worker * worker_count)
 
 
 def starting_membership(

@@ -302,7 +302,8 @@ class RunDriver:
     def _take_checkpoints(self) -> None:
         """Take a checkpoint now, if none is under way, and again after each interval."""
         if not self.has_ended:
-            self._ports.call_later(self._rules.checkpoint_interval_s, self._take_checkpoints)
+            interval_s = self._rules.interval_s(len(self.workers))
+            self._ports.call_later(interval_s, self._take_checkpoints)
             self.on_event(CheckpointDue())
 
     async def _write_manifest(self, order: WriteManifest | SettleManifest) -> None:

@@ -467,5 +467,5 @@ def _new_observatory(
     counts: RunCounts,
     hosts: Callable[[], dict[str, Any]],
 ) -> Observatory:
-    interval_s = settings.rules().checkpoint_interval_s
-    return Observatory(plan, counts, settings.otlp_endpoint, interval_s, hosts)
+    rules = settings.rules()
+    return Observatory(plan, counts, settings.otlp_endpoint, rules.interval_s, hosts)

@@ -63,6 +63,7 @@ class ClusterSettings:
             worker_timeout_s=self.worker_timeout_s,
             stop_timeout_s=self.stop_timeout_s,
             checkpoint_interval_s=chosen.interval_s,
+            checkpoint_interval_s_per_worker=chosen.interval_s_per_worker,
             checkpoint_failures_max=chosen.failures_max,
             may_lose_input=chosen.allow_lost_input,
         )

@@ -49,16 +49,17 @@ class Observatory:
         plan: Application,
         counts: RunCounts,
         otlp_endpoint: str = "",
-        checkpoint_interval_s: float = 0.0,
+        interval_s: Callable[[int], float] = lambda _: 0.0,
         hosts: Callable[[], dict[str, Any]] = no_hosts,
     ) -> None:
         """``otlp_endpoint`` is where metrics are sent by OpenTelemetry's protocol, if anywhere.
 
-        ``hosts`` returns how many hosts of agents are wanted and connected.
+        ``interval_s`` returns the time between two checkpoints with so many workers, and
+        ``hosts`` how many hosts of agents are wanted and connected.
         """
         self._hosts = hosts
         self._plan = plan
-        self._checkpoint_interval_s = checkpoint_interval_s
+        self._interval_s = interval_s
         self._otlp_endpoint = otlp_endpoint
         self._export: OtlpExport | None = None
         self._gathering = Gathering(plan, counts, time.time)
@@ -152,12 +153,13 @@ class Observatory:
         """Return the cluster as it is now, as plain values: see ``wallaroo.metrics.snapshot``."""
         coordinator = self._coordinator
         phase = "forming" if coordinator is None else coordinator.phase.value
+        worker_count = 0 if coordinator is None else len(coordinator.workers)
         facts = {
             "application": self._plan.name,
             "phase": "stopped" if self._has_ended else phase,
             "epoch": 0 if coordinator is None else coordinator.epoch,
             "started_unix_s": self._started_s,
-            "checkpoint_interval_s": self._checkpoint_interval_s,
+            "checkpoint_interval_s": self._interval_s(worker_count),
             "hosts": self._hosts(),
         }
         return snapshot(self._gathering, facts, time.time())

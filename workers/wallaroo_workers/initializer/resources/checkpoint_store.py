@@ -41,6 +41,8 @@ class CheckpointSettings:
     folder: str
     """The folder in which relative paths of file sinks start."""
     interval_s: float = 1.0
+    interval_s_per_worker: float = 0.0
+    """The interval is at least so long for each worker."""
     keep: int = 3
     failures_max: int | None = None
     from_checkpoint: int | None = None
