@@ -4,8 +4,8 @@ The unit is CPU seconds (user and system, all processes of the cluster; sender a
 counted) per million records, divided by the same of the bare loop with the same functions. Machines
 get faster and slower within seconds, each CPU by itself, so the bare loop runs at the same time on
 the same CPUs (see ``speed``); all rows take turns in each round. Beside that: the gain of a second
-worker, memory, the start; pauses of checkpoints, of recovery and of resizes, which are not compared
-with anything.
+worker, memory, the start; pauses of checkpoints, of recovery and of resizes, and many workers
+without input, which are not compared with anything.
 """
 
 import json
@@ -27,7 +27,15 @@ from tests.bench.rows.cost import CostRow
 from tests.bench.rows.row import Result, Row
 from tests.bench.speed import METHOD
 
-ROUNDS = {"cost": 7, "one by one": 7, "growth": 5, "checkpoints": 1, "recovery": 3, "resize": 1}
+ROUNDS = {
+    "cost": 7,
+    "one by one": 7,
+    "growth": 5,
+    "checkpoints": 1,
+    "recovery": 3,
+    "resize": 1,
+    "idle": 3,
+}
 """Rounds of each group where ``--rounds`` does not say."""
 
 progress = Console(stderr=True, highlight=False)

@@ -8,6 +8,7 @@ from tests.bench.processes import ROOT
 from tests.bench.rows.answers import AnswerCostRow, CallsRow
 from tests.bench.rows.checkpoints import LOADS, CheckpointRow
 from tests.bench.rows.cost import CostRow
+from tests.bench.rows.idle import WORKER_COUNTS, IdleRow
 from tests.bench.rows.in_python import in_python_rows
 from tests.bench.rows.memory import MemoryRow
 from tests.bench.rows.recovery import KEY_COUNTS, RecoveryRow
@@ -30,7 +31,7 @@ def all_rows() -> list[Row]:
     rows += [OutboxRow(), *in_python_rows(), AnswerCostRow(), CallsRow()]
     rows += [MemoryRow(), StartUpRow(), *map(CostRow, GROWTH)]
     rows += [*map(CheckpointRow, LOADS), *map(RecoveryRow, KEY_COUNTS)]
-    rows += map(ResizeRow, RESIZED_KEY_COUNTS)
+    rows += [*map(ResizeRow, RESIZED_KEY_COUNTS), *map(IdleRow, WORKER_COUNTS)]
     return rows
 
 

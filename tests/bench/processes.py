@@ -113,6 +113,13 @@ def resident_bytes(pid: int) -> int:
     return int(line.split()[1]) * 1024
 
 
+def private_bytes(pid: int) -> int:
+    """Memory in RAM that a process shares with no other."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    lines = [line for line in rollup.splitlines() if line.startswith("Private_")]
+    return sum(int(line.split()[1]) for line in lines) * 1024
+
+
 def _wait_ready(path: Path, process: Process, log: Path) -> dict[str, Any]:
     """Return what the ready file says, once it is there; it is written whole or not at all."""
     deadline_s = time.monotonic() + START_TIMEOUT_S

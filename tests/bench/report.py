@@ -45,6 +45,8 @@ def print_results(results: list[Result], remark: str) -> None:
     if rows := [result for result in results if result.group == "resize"]:
         console.print(_resize_table(rows))
         console.print(MOVES, style="dim")
+    if rows := [result for result in results if result.group == "idle"]:
+        console.print(_idle_table(rows))
     console.print(f"{METHOD} {remark}", style="dim")
 
 
@@ -130,6 +132,24 @@ def _resize_table(results: list[Result]) -> Table:
                 f"{more['lowest_share']:.0%}",
                 f"{more['behind_s']:.2f}",
             )
+    return table
+
+
+def _idle_table(results: list[Result]) -> Table:
+    headings = ("initializer, a worker", "quartiles", "a worker", "private MB", "a worker", "start")
+    table = _table("Without input: CPU ms a second, memory, seconds until ready", *headings)
+    for result in results:
+        more = result.more
+        median, quartiles, _ = _verdict(result, "{:.2f}".format)
+        table.add_row(
+            result.name,
+            median,
+            quartiles,
+            f"{more['worker_cpu_ms']:.1f}",
+            f"{more['initializer_mb']:.0f}",
+            f"{more['worker_mb']:.0f}",
+            f"{more['ready_s']:.1f} s",
+        )
     return table
 
 
