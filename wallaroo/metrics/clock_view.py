@@ -1,15 +1,17 @@
 """The clocks of a cluster as plain values: how far each timed state is, and who holds it back."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from wallaroo.topology.plan import Pipeline
 
 Facts = Mapping[str, Any]
 """What one worker says of one state, as ``wallaroo.runtime.clock_facts`` has it."""
 
 
 def clock_rows(
-    facts: Mapping[str, Iterable[Facts]], pipelines: Mapping[int, str], now_ns: int
+    facts: Mapping[str, Iterable[Facts]], pipelines: Sequence[Pipeline], now_ns: int
 ) -> list[dict[str, Any]]:
     """Return a row for each timed state, from what the workers say of it.
 
@@ -21,7 +23,8 @@ def clock_rows(
     for worker, states in facts.items():
         for each in states:
             by_state.setdefault(each["state"], {})[worker] = each
-    return [_row(state, here, pipelines, now_ns) for state, here in by_state.items()]
+    names = {index: pipeline.name for index, pipeline in enumerate(pipelines)}
+    return [_row(state, here, names, now_ns) for state, here in by_state.items()]
 
 
 def _row(

@@ -319,10 +319,9 @@ def _clocks(gathering: Gathering, members: dict[str, Member], now_s: float) -> l
     facts = {
         name: member.report.clocks for name, member in members.items() if member.report is not None
     }
-    pipelines = {index: each.name for index, each in enumerate(gathering.plan.pipelines)}
     return [
         {**row, "late_rate": gathering.rates.rate(("late", row["state"]))}
-        for row in clock_rows(facts, pipelines, round(now_s * 1e9))
+        for row in clock_rows(facts, gathering.plan.pipelines, round(now_s * 1e9))
     ]
 
 

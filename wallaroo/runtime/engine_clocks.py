@@ -216,3 +216,8 @@ class EngineClocks:
         watermark must not overtake the last records of a journal."""
         self._parts.flush()
         self._parts.schedule()
+
+
+def shown_clocks(timing: EngineClocks | None) -> list[dict[str, Any]]:
+    """Return what is shown of the clocks of a worker; nothing if no state depends on time."""
+    return [] if timing is None else timing.facts()

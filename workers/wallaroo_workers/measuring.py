@@ -22,6 +22,7 @@ from wallaroo.names import WorkerName
 from wallaroo.operators.dataflow import Dataflow
 from wallaroo.operators.failures import Failure
 from wallaroo.runtime.engine import Engine
+from wallaroo.runtime.engine_clocks import shown_clocks
 from wallaroo.topology.plan import Application
 from wallaroo_workers import logs
 from wallaroo_workers.process_stats import Vitals, clock_overhead_ns
@@ -126,7 +127,7 @@ class Measuring:
                 for each in source.worst_facts(SPLITS_REPORTED_MAX)
             ],
             lags={name: lag for name, each in by_split.items() if (lag := each.lag) is not None},
-            clocks=[] if engine.timing is None else engine.timing.facts(),
+            clocks=shown_clocks(engine.timing),
             process=process,
             failures=failures,
             log=logs.new_lines(),

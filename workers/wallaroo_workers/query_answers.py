@@ -9,6 +9,7 @@ from typing import Any
 from wallaroo.describing import error_text
 from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.ingest.sources import Sources
+from wallaroo.runtime.engine_clocks import shown_clocks
 from wallaroo.wire.control import ControlFrame
 from wallaroo.wire.requests import Query, Replied, from_json, to_json
 from wallaroo.worker.machine import WorkerMachine
@@ -63,8 +64,7 @@ class Answers:
             case "splits":
                 return split_facts(self.sources.splits.open_sources, params)
             case "clocks":
-                timing = self.machine.engine.timing
-                return {"clocks": [] if timing is None else timing.facts()}
+                return {"clocks": shown_clocks(self.machine.engine.timing)}
             case "get":
                 return get_object(self.machine.dataflow.saved_states, params)
             case "delete":

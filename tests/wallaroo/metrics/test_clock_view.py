@@ -2,10 +2,13 @@
 
 from typing import Any
 
+from tests.graphs import compiled
+from tests.graphs import source as pipeline
 from wallaroo.durations import seconds
 from wallaroo.metrics.clock_view import clock_rows
 
 NOW_NS = seconds(100)
+PLAN = compiled(pipeline("clicks"))
 
 
 def source(status: str, time_s: int | None, silent_s: float = 0.0) -> dict[str, Any]:
@@ -33,7 +36,7 @@ def facts(clock_s: int | None, *sources: dict[str, Any], **more: Any) -> list[di
 
 
 def only_row(**by_worker: list[dict[str, Any]]) -> dict[str, Any]:
-    (row,) = clock_rows(by_worker, {0: "clicks"}, NOW_NS)
+    (row,) = clock_rows(by_worker, PLAN.pipelines, NOW_NS)
     return row
 
 

@@ -1,7 +1,7 @@
 """The Kafka sink as applications configure it."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import wallaroo
@@ -82,10 +82,11 @@ class KafkaSinkConfig(wallaroo.SinkConfig[Any]):
 
     def mistakes_at(self, place: str, /) -> Iterator[str]:
         """Yield a sentence for each mistake in the arguments."""
-        if self._delivery not in DELIVERIES:
-            wanted = " or ".join(map(repr, DELIVERIES))
-            yield f"{place}: KafkaSinkConfig: delivery is {self._delivery!r}; give {wanted}"
-        if self._delivery != "exactly_once" and self._on_unknown not in ON_UNKNOWN:
-            wanted = " or ".join(map(repr, ON_UNKNOWN))
-            yield f"{place}: KafkaSinkConfig: on_unknown is {self._on_unknown!r}; give {wanted}"
+        choices: list[tuple[str, str, Sequence[str]]] = [("delivery", self._delivery, DELIVERIES)]
+        if self._delivery != "exactly_once":
+            choices.append(("on_unknown", self._on_unknown, ON_UNKNOWN))
+        for name, given, allowed in choices:
+            if given not in allowed:
+                wanted = " or ".join(map(repr, allowed))
+                yield f"{place}: KafkaSinkConfig: {name} is {given!r}; give {wanted}"
         yield from self._author().mistakes_at(place)

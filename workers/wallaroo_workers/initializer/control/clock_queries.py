@@ -34,8 +34,7 @@ class ClockQueries:
             for worker, answer in answers.items()
             if not isinstance(answer, ClusterError)
         }
-        pipelines = {index: each.name for index, each in enumerate(plan.pipelines)}
-        rows = clock_rows(facts, pipelines, time.time_ns())
+        rows = clock_rows(facts, plan.pipelines, time.time_ns())
         return {
             "clocks": [row for row in rows if name in (None, row["state"])],
             "problems": problems_of(answers),
