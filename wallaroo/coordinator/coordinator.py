@@ -172,7 +172,7 @@ class Coordinator:
 
     def may_come(self, workers: Iterable[WorkerName]) -> bool:
         """Return whether none of these workers has left too recently to join again."""
-        return self._resizes.may_come(workers)
+        return not any(worker in self._state.resting for worker in workers)
 
     def start(self) -> list[Effect]:
         """Return the first effects: one process for each worker."""

@@ -208,10 +208,6 @@ class ResizeCoordinator:
             return f"the cluster is {state.phase.value}; ask again when it is running"
         return refusal(state.workers, state.resting, event.added, event.leaving)
 
-    def may_come(self, workers: Iterable[WorkerName]) -> bool:
-        """Return whether none of these workers has left too recently to join again."""
-        return not any(worker in self._state.resting for worker in workers)
-
     # Workers that join
 
     def joined(self, worker: WorkerName, frame: Join) -> list[Effect]:

@@ -43,7 +43,7 @@ class _QueuedOutput:
     """Bytes that the sink has taken when it has all of this, counted since the process started."""
     count: int
     queued_ns: int
-    slices: list["_Slice"]
+    slices: list[_Slice]
 
 
 class _Sink:

@@ -38,9 +38,8 @@ class TaskCalls:
 
     def __init__(self) -> None:
         self._threads: dict[StepId, ThreadPoolExecutor] = {}
-        self._tasks: dict[int, asyncio.Task[None]] = {}
-        """By number; the event loop itself does not keep tasks."""
-        self._count = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        """The event loop itself does not keep tasks."""
         self._is_closed = False
 
     def start(
@@ -50,17 +49,16 @@ class TaskCalls:
         assert step.waiting is not None
         if step.waiting.runs is Runs.IN_THREAD:
             return self._start_in_thread(step, function, argument, ended)
-        number = self._count = self._count + 1
         task = asyncio.get_running_loop().create_task(
-            self._call(number, function, argument, ended), name=step.name
+            self._call(function, argument, ended), name=step.name
         )
-        self._tasks[number] = task
-        return partial(self._cancel, number, task)
+        self._tasks.add(task)
+        return partial(self._cancel, task)
 
-    def _cancel(self, number: int, task: asyncio.Task[None]) -> None:
+    def _cancel(self, task: asyncio.Task[None]) -> None:
         task.cancel()
         # A task that is cancelled before its first step does not get to its own end.
-        task.add_done_callback(lambda _: self._tasks.pop(number, None))
+        task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
         """Cancel all calls, and report no more of them: their records have had no outcome.
@@ -69,7 +67,7 @@ class TaskCalls:
         closing.
         """
         self._is_closed = True
-        tasks = [*self._tasks.values()]
+        tasks = [*self._tasks]
         for task in tasks:
             task.cancel()
         try:
@@ -97,7 +95,7 @@ class TaskCalls:
         future.add_done_callback(report)
         return future.cancel
 
-    async def _call(self, number: int, function: Function, argument: Any, ended: Ended) -> None:
+    async def _call(self, function: Function, argument: Any, ended: Ended) -> None:
         result, failure = None, None
         try:
             result = await function(argument)
@@ -105,7 +103,9 @@ class TaskCalls:
             raise  # the event loop is closed
         except BaseException as error:  # noqa: BLE001  whatever user code raises is a failure
             failure = error
-        self._tasks.pop(number, None)
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.discard(task)
         # At the end of the worker, what a call makes of being cancelled is nobody's outcome.
         if not self._is_closed:
             ended(result, failure)

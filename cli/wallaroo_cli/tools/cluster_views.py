@@ -165,7 +165,7 @@ def _clock_cells(row: dict[str, Any]) -> list[str]:
     clock_ns, lag_s = row["clock_ns"], row["lag_s"]
     clock = "ended" if row["ended"] else NOTHING
     if clock_ns is not None:
-        clock = instant_text(clock_ns)
+        clock = _instant_text(clock_ns)
     return [
         row["state"],
         clock,
@@ -177,11 +177,10 @@ def _clock_cells(row: dict[str, Any]) -> list[str]:
     ]
 
 
-def instant_text(time_ns: int) -> str:
+def _instant_text(time_ns: int) -> str:
     """Return a time in UTC, to the millisecond."""
-    whole_s, part_ns = divmod(time_ns, 1_000_000_000)
-    moment = datetime(1970, 1, 1) + timedelta(seconds=whole_s)
-    return f"{moment:%Y-%m-%d %H:%M:%S}.{part_ns // 1_000_000:03d}"
+    moment = datetime(1970, 1, 1) + timedelta(microseconds=time_ns // 1_000)
+    return moment.isoformat(" ", "milliseconds")
 
 
 def _split_cells(split: dict[str, Any]) -> list[str]:

@@ -293,18 +293,16 @@ class PartitionedRunner:
 
     def _facts(self, split: Split, now_s: float) -> dict[str, Any]:
         has_ended = split.kind is SplitKind.ENDED
-        is_away = self._waiting is not None and not has_ended
-        held, since_s = split.held, split.held_since_s
-        if self._waiting is not None and is_away:
-            held, since_s = self._waiting
+        away = None if has_ended else self._waiting
+        held, since_s = away or (split.held, split.held_since_s)
         # A position with an end is an offset; what else is in it helps nobody who looks at it.
         offset = offset_of(split.base) if self._has_end else None
         return {
             "split": writable(split.name),
             "position": plain(split.base) if offset is None else offset,
-            "end": None if is_away else split.end,
-            "lag": None if is_away else split.lag,
-            "lag_s": None if is_away else split.age_s(now_s),
+            "end": None if away else split.end,
+            "lag": None if away else split.lag,
+            "lag_s": None if away else split.age_s(now_s),
             "caught_up": split.is_caught_up and not held,
             "held": held,
             "held_s": None if since_s is None else max(0.0, now_s - since_s),
