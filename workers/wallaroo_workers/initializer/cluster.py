@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -292,7 +291,7 @@ class Cluster:
             source_addresses=self.source_addresses,
             latest=None if checkpoints is None else lambda: checkpoints.latest,
             discard_all=None if checkpoints is None else checkpoints.discard_all,
-            resize=partial(self.hosts.resize, run),
+            resize=self.hosts.resize,
             resize_in_turn=run.resize,
         )
 

@@ -223,16 +223,32 @@ class Agents:
                 pass  # it is time to log again which agents are missing
         self.missing = 0
 
-    def refuse(self, instance: str, what: str, hint: str) -> None:
+    def refuse(self, instance: str, why: Refusal | ClusterError) -> None:
         """Dismiss an agent whose worker could not join the cluster."""
-        self._dismiss(instance, f"{REFUSES}: {what}", hint)
+        agent = self._agents[instance]
+        worker = self._registry.name_of(instance) or agent.label
+        self._log_join_failed(why, worker=worker, host=agent.host)
+        self._dismiss(instance, f"{REFUSES}: {why.what}", why.hint)
 
-    def dismiss(self, worker: WorkerName, what: str = "", hint: str = "") -> None:
-        """Release the host of a worker that has left the cluster, or could not join it."""
+    def join_failed(self, worker: WorkerName, why: ClusterError) -> None:
+        """Dismiss the host of a worker that could not join the cluster, if it is still there."""
+        instance = self._registry.holder(worker)
+        if instance is None:
+            self._log_join_failed(why, worker=worker)
+        else:
+            self.refuse(instance, why)
+        self._registry.release(worker)
+
+    def _log_join_failed(self, why: Refusal | ClusterError, **facts: str) -> None:
+        facts |= {"reason": why.what, "hint": why.hint}
+        log.warning("host.join_failed", **facts, next="it is sent away")
+
+    def dismiss(self, worker: WorkerName) -> None:
+        """Release the host of a worker that has left the cluster."""
         instance = self._registry.holder(worker)
         self._registry.release(worker)
         if instance is not None:
-            self._dismiss(instance, what, hint)
+            self._dismiss(instance)
 
     def _dismiss(self, instance: str, what: str = "", hint: str = "") -> None:
         if (agent := self._forget(instance)) is not None:

@@ -26,7 +26,7 @@ from wallaroo.errors import ClusterError
 from wallaroo.names import WorkerName
 from wallaroo.topology.fingerprint import outline
 from wallaroo.topology.plan import Application
-from wallaroo_workers.initializer.placement.agents import REFUSES, Agents
+from wallaroo_workers.initializer.placement.agents import Agents
 from wallaroo_workers.initializer.placement.host_reports import HostReports
 from wallaroo_workers.initializer.placement.hosted_run import HostedRun
 from wallaroo_workers.initializer.placement.local import Placement, PlacementByName
@@ -166,8 +166,7 @@ class Hosts:
             return
         match self.registry.arrived(instance, run.facts):
             case Refusal() as refusal:
-                self._log_refusal(refusal)
-                self.agents.refuse(instance, refusal.what, refusal.hint)
+                self.agents.refuse(instance, refusal)
             case Join(workers):
                 self.registry.want(workers, time.monotonic())
                 self.agents.assign()
@@ -192,10 +191,6 @@ class Hosts:
         else:
             self._withdrawn[worker] = self.registry.holder(worker)
 
-    def _log_refusal(self, why: Refusal | ClusterError, **facts: str) -> None:
-        facts |= {"reason": why.what, "hint": why.hint}
-        log.warning("host.join_failed", **facts, next="it is sent away")
-
     async def _grow(self, run: HostedRun, workers: list[WorkerName]) -> None:
         await self.is_ready.wait()
         try:
@@ -204,11 +199,12 @@ class Hosts:
             # During an orderly stop these agents are dismissed together with all others.
             if not run.is_ending:
                 for worker in workers:
-                    self._log_refusal(error, worker=worker)
-                    self.agents.dismiss(worker, f"{REFUSES}: {error.what}", error.hint)
+                    self.agents.join_failed(worker, error)
 
-    async def resize(self, run: HostedRun, added: Sequence[str], leaving: Sequence[str]) -> Any:
+    async def resize(self, added: Sequence[str], leaving: Sequence[str]) -> Any:
         """Let workers join on request: on hosts if these stand by, or if only hosts run workers."""
+        run = self._run
+        assert run is not None, "requests are answered once the cluster is formed"
         joining = [WorkerName(name) for name in added]
         is_here = self._settings.runs_workers and len(self.registry.standby) < len(joining)
         if not joining or is_here:
