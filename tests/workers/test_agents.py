@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from wallaroo.coordinator import host_registry
 from wallaroo.coordinator.host_registry import HostRegistry, HostRules
@@ -167,6 +168,23 @@ async def test_a_start_ends_if_input_could_be_lost_with_a_host_that_it_waits_for
     agent.lost("it has closed the connection")
     async with asyncio.timeout(5):
         await stopping
+
+
+async def test_a_refused_host_is_in_the_log_with_its_worker_and_so_is_one_that_is_gone() -> None:
+    agents, line = agents_of(), Line()
+    agent = offer(agents, line, "1")
+    agent.received(Prepared(NO_EPOCH, []))
+    agents._registry.want([FAR], 0.0)
+    agents.assign()
+    with capture_logs() as logs:
+        agents.join_failed(FAR, ClusterError("a resize is in progress", "ask again"))
+        agents.join_failed(FAR, ClusterError("a resize is in progress", "ask again"))
+    assert [(each["event"], each["worker"], each.get("host")) for each in logs] == [
+        ("host.join_failed", FAR, "far"),
+        ("host.join_failed", FAR, None),
+    ]
+    what = "the initializer refuses us: a resize is in progress"
+    assert line.sent[-1] == Dismissed(NO_EPOCH, what, "ask again", False)
 
 
 async def test_a_host_that_accepts_any_name_runs_the_worker_of_a_lost_host() -> None:

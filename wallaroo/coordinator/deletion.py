@@ -10,8 +10,9 @@ The owner of the key deletes it between two records.
   the key back. With checkpoints on, the answer therefore waits for a checkpoint that holds it. If
   the epoch changes before that, there may have been such a recovery: then the answer is an error
   that says so.
-* *Keys move.* During a resize nobody can say who owns the key at the end, so it is refused. One
-  that was over while the request waited has changed the owner, who is looked for afterwards.
+* *Keys move.* During a resize nobody can say who owns the key at the end, so it is refused. A
+  resize that ended while the request waited may have changed the owner, so the owner is looked up
+  afterwards.
 """
 
 from collections.abc import Awaitable, Callable

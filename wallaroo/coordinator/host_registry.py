@@ -47,7 +47,7 @@ BEAT_S = 1.0
 ORPHAN_LIVES_S = 3.0
 """A worker ends within this time after its agent was killed; see ``wallaroo_workers.__main__``."""
 SUSPECTED_AFTER_S = 2.5 * BEAT_S
-"""A host that was not heard for so long may be lost, so another may offer its name."""
+"""A host that has not been heard from for this long may be lost, so another may offer its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,7 +61,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class _Lease:
-    """Until when a lost agent's worker may still run."""
+    """How long a lost agent's worker may still run."""
 
     instance: str
     ends_s: float
@@ -114,7 +114,8 @@ class Pool:
         return next((name for name, held_by in self._holders.items() if held_by == instance), None)
 
     def release(self, name: WorkerName) -> None:
-        """Want a name no longer; nothing of its worker is left, so its agent stands by again."""
+        """Stop looking for an agent for this name; nothing of its worker is left, so the agent that
+        has it stands by again."""
         self._holders.pop(name, None)
         self._absent.pop(name, None)
 

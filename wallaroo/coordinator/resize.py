@@ -41,7 +41,8 @@ What can go wrong:
 The epoch goes up with the commit, and the processes that join are started with that next epoch. So
 a frame that an old member sent before the commit cannot count under the new membership. A worker
 may join again under a name that has left. Its epoch is higher than in its earlier life, so nothing
-of that life is taken for it: frames, links, journals and parts all name the epoch.
+from its earlier life can be mistaken for the new one: frames, links, journals and parts all name
+the epoch.
 
 Invariants, which ``check`` asserts: the cluster is MOVING if, and only if, a request is HOLDING.
 Until the commit, the members, the maps and the epoch are the old ones, no worker that joins is a

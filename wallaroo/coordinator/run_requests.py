@@ -84,7 +84,9 @@ async def take_checkpoint(run: RequestedRun) -> None:
         if rounds.failed > before:
             raise ClusterError(f"the checkpoint could not be saved: {rounds.reason}")
         if run.phase in (Phase.DRAINING, Phase.DRAINED):
-            raise ClusterError("the cluster stops, and saves its last checkpoint with that")
+            raise ClusterError(
+                "the cluster is stopping, and its last checkpoint is saved with that"
+            )
         if not rounds.is_under_way and run.phase is Phase.RUNNING:
             run.on_event(CheckpointDue())
         await run.change()

@@ -209,8 +209,8 @@ def _check_timing(base: Manifest, current_outline: Iterable[str], state: str) ->
     before, current = timing_in(base.outline, state), timing_in(current_outline, state)
     if before != current:
         raise StateObjectError(
-            f"state {state!r} has other windows since checkpoint {base.number}: it had "
-            f"{before or 'none'}, and has {current or 'none'}",
+            f"the windows of state {state!r} have changed since checkpoint {base.number}: they "
+            f"were {before or 'none'}, and are now {current or 'none'}",
             hint="give the new windows a name of their own with .named(...), and start once with "
             "--allow-dropped-state, which drops the windows that are open",
         )

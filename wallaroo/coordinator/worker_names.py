@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from wallaroo.names import WorkerName
 
 LISTED_MAX = 5
-"""A log line names at most so many workers: each of many workers that join causes one."""
+"""Most workers that one log line names; if many join, each causes a line."""
 
 
 def first_names(count: int) -> tuple[WorkerName, ...]:

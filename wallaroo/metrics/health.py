@@ -16,9 +16,9 @@ WAITING_DEGRADED_S = 2.0
 WAITING_UNHEALTHY_S = 10.0
 """Limits for the age of the oldest result that a connected sink has not taken."""
 AWAY_S = 10.0
-"""How long what a source reads may be out of reach."""
+"""How long a source may be unreachable."""
 HELD_S = 60.0
-"""How long records may be there without being readable: most transactions are shorter."""
+"""How long available records may stay unreadable: most transactions are shorter."""
 BATCH_WAITING_S = 10.0
 """How long a batch may wait that its checkpoint has released."""
 QUIET_S = 30.0

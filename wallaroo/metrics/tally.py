@@ -2,10 +2,9 @@
 
 A chain counts only changes of the number of records: what a step filtered, what a multi computation
 made, what failed, what time has caused at windows and timers, and what went into each branch but
-the last. Everything else is derived: the
-input of a step is the output of the previous one, less what was sent to other workers, plus what
-was received from them. The input of an inner pipeline is what its feeds had at that point, and that
-of a sink is what all its pipelines had at their ends.
+the last. Everything else is derived: the input of a step is the output of the previous one, less
+what was sent to other workers, plus what was received from them. The input of an inner pipeline is
+what its feeds had at that point, and that of a sink is what all its pipelines had at their ends.
 """
 
 from wallaroo.metrics.nodes import Node, Nodes

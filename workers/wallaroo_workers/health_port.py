@@ -57,7 +57,7 @@ class HealthPort:
         return port
 
     def close(self) -> None:
-        """Listen no longer."""
+        """Stop listening."""
         if self._server is not None:
             self._server.close()
 

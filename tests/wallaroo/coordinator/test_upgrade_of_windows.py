@@ -127,6 +127,6 @@ async def test_an_upgrade_function_converts_the_accumulators(windows: Windows) -
 
 @pytest.mark.parametrize("windows", [tumbling(20), SessionWindows(9)], ids=repr)
 async def test_other_windows_are_refused_by_the_name_of_their_state(windows: Windows) -> None:
-    with pytest.raises(StateObjectError, match="state 'joined' has other windows") as caught:
+    with pytest.raises(StateObjectError, match="windows of state 'joined' have changed") as caught:
         await Started(tumbling(10)).check(plan_of(spec_of(windows, OLD)))
     assert "--allow-dropped-state" in caught.value.hint

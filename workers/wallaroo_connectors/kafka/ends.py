@@ -20,7 +20,7 @@ from wallaroo_connectors.kafka.client import Cluster
 ASKED_EVERY_S = 4.0
 """A little shorter than the time between two looks at the ends of all partitions."""
 LOOKED_EVERY_S = 0.01
-"""Each partition is asked for its end, and one look is enough for all."""
+"""`end` is called for each partition; one look serves all of them."""
 SILENT_S = 15.0
 """After this time without an answer, nobody knows where a partition ends."""
 
@@ -111,7 +111,7 @@ class Ends:
         return 0.0 if known.asked_s is None else time.monotonic() - known.asked_s
 
     def forget(self, place: Place) -> None:
-        """Drop what is known of a partition that is read no more."""
+        """Drop what is known of a partition that is no longer read."""
         self._known.pop(place, None)
         for level in self._levels:
             self._questions.pop((place, level), None)

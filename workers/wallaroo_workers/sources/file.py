@@ -67,7 +67,7 @@ class FileRunner:
 
     @property
     def origin(self) -> Origin:
-        """It has one order from its start to its end."""
+        """The whole source is one channel."""
         return Origin(None, self.delivered_ns)
 
     @property

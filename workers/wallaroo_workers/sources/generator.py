@@ -45,7 +45,7 @@ class GeneratorRunner:
 
     @property
     def origin(self) -> Origin:
-        """It has one order from its start to its end."""
+        """The whole source is one channel."""
         return Origin(None, self.delivered_ns)
 
     @property

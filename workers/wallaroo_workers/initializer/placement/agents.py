@@ -178,13 +178,16 @@ class Agents:
             return
         del self._agents[agent.instance]
         process = agent.process
+        had_worker = self._registry.name_of(agent.instance) is not None
         self._registry.lost(agent.instance, time.monotonic(), has_process=process is not None)
         log.warning(
             "host.lost",
             worker=agent.label if process is None else process.worker,
             host=agent.host,
             reason=reason,
-            next=f"another may take its name within {self._rules.absence_s:g} s",
+            next=f"another may take its name within {self._rules.absence_s:g} s"
+            if had_worker
+            else "it ran no worker",
         )
         self.assign()
         if agent.process is not None:
@@ -288,7 +291,7 @@ class Agents:
     async def start(self, settings: WorkerSettings, events: ProcessEvents) -> int:
         """Start a worker through its agent; return its process id, 0 if it never ran.
 
-        Raises ``ClusterError`` if there is no agent with its name for too long.
+        Raises ``ClusterError`` if no agent can run it for too long.
         """
         name = WorkerName(settings.name)
         self._registry.want([name], time.monotonic())
