@@ -360,14 +360,19 @@ def mounting(mounts: Mapping[str, Path]) -> str:
     return "".join(f"mount --bind {path} {target} && " for target, path in in_order)
 
 
-def kill_all(host: Host) -> None:
-    """End all processes of a host."""
+def pids_on(host: Host) -> list[int]:
+    """Return the processes of a host."""
     listed = subprocess.run(
         ["ip", "netns", "pids", host.name], capture_output=True, text=True, check=False
     )
-    for pid in listed.stdout.split():
+    return [int(pid) for pid in listed.stdout.split()]
+
+
+def kill_all(host: Host) -> None:
+    """End all processes of a host."""
+    for pid in pids_on(host):
         with contextlib.suppress(ProcessLookupError):
-            os.kill(int(pid), signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ from tests.cluster.durable import (
 )
 from tests.cluster.harness import APPLICATIONS, COMMANDS, WAIT_S, running, wait_until
 from tests.cluster.seaweed import ACCESS_KEY, SECRET_KEY, S3Server
-from tests.homes.fake_nodes import FakeCluster, Pod, fake_cluster
+from tests.homes.fake_nodes import FakeCluster, Pod, fake_cluster, pids_on
 from tests.homes.helm import render
 from tests.hosts.namespaces import Host, why_not
 from tests.hosts.sites import SECRET, make_certificates
@@ -285,7 +285,8 @@ def test_a_host_that_stands_by_replaces_a_worker_without_a_disk(world: World) ->
     world.wait_ready()
     world.wait_members(3)
     wait_until("there is output", lambda: all(path.exists() for path in outputs))
-    lost = world.cluster.pods_of(WORKERS)[0]
+    # Its agent has a worker, so it is not the one that stands by.
+    lost = next(pod for pod in world.cluster.pods_of(WORKERS) if len(pids_on(pod.host)) > 1)
     lost.lose(is_silent=True)
     wait_until("it is replaced", lambda: world.ask("status")["epoch"] > 1)
     world.cluster.replace(lost.name)
