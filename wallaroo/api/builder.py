@@ -188,7 +188,7 @@ class ApplicationBuilder(Generic[R_co]):
         return self._go_on("named", lambda pipeline: pipeline.named(name))
 
     def with_time(self, time: Time) -> "ApplicationBuilder[R_co]":
-        """Say where the times of the records are from: ``event_time(...)``."""
+        """Say where the times of the records come from: ``event_time(...)``."""
         return self._go_on("with_time", lambda pipeline: pipeline.with_time(time))
 
     def key_by(

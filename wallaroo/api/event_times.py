@@ -1,4 +1,4 @@
-"""Where the times of records are from: functions that find them, and the rules of a source's clock.
+"""Where the times of records come from, and the rules of the clock of a source.
 
 No call raises: mistakes are kept and reported together by ``build()``.
 """
@@ -77,7 +77,7 @@ def timestamp(unit: str) -> Callable[[Callable[P, Q_co]], Timestamp[P, Q_co]]:
 
 
 class Time:
-    """Where the times of records are from; ``event_time`` and ``ingest_time`` make it."""
+    """Where the times of records come from; ``event_time`` and ``ingest_time`` make it."""
 
     def __init__(self, times: SourceTime, mistakes: tuple[str, ...]) -> None:
         self._times = times
@@ -94,7 +94,7 @@ class Time:
         return isinstance(times, EventTime) and times.timestamp is None and not self.mistakes
 
     def times(self) -> SourceTime:
-        """Return what was said; raises ``WallarooParameterError`` with all mistakes."""
+        """Return the specification; raises ``WallarooParameterError`` with all mistakes."""
         if self.mistakes:
             raise WallarooParameterError(self.mistakes)
         return self._times

@@ -55,7 +55,7 @@ class KeyNode(Node):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class TimeNode(Node):
-    """Where the times of the records are from: ``with_time``."""
+    """Where the times of the records come from: ``with_time``."""
 
     times: SourceTime | None = None
 

@@ -201,7 +201,7 @@ class Pipeline(Generic[R_co]):
         return type(self)(call.wrong())
 
     def with_time(self, time: Time) -> "Pipeline[R_co]":
-        """Say where the times of the records are from: ``event_time(...)``.
+        """Say where the times of the records come from: ``event_time(...)``.
 
         Call it if steps turn what the source gives into the records that have the times. Otherwise
         ``time=`` of the source does the same.

@@ -316,11 +316,11 @@ def state_computation(
     If ``f`` declares a third parameter, it gets a ``wallaroo.Context``, which sets timers and
     alarms. The functions of ``on_timer`` and ``on_alarm`` are called when these are due.
 
-    With ``ttl`` a key is forgotten once no record has touched it for so long, and before 1.25 times
-    that. It goes by event time if the records have one, and otherwise by the wall clock, or by
-    ``ttl_clock``. ``on_expire(key, state)`` may return a last result, or a list of them from a
-    multi computation. With ``exact=True`` a record finds no state that was touched ``ttl`` of event
-    time before it, or earlier.
+    With ``ttl`` a key is forgotten if no record touches it: at the earliest after ``ttl``, and
+    before 1.25 times that. It goes by event time if the records have one, and otherwise by the wall
+    clock, or by ``ttl_clock``. ``on_expire(key, state)`` may return a last result, or a list of
+    them from a multi computation. With ``exact=True`` a record finds no state that was touched
+    ``ttl`` of event time before it, or earlier.
     """
     if callable(name):
         return StateComputation(name, None)

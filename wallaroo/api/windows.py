@@ -61,14 +61,14 @@ class WindowStep(Generic[R_contra, Q_co]):
         """A sentence for each mistake, with place and remedy."""
 
     def spec(self) -> WindowSpec:
-        """Return what was said; raises ``WallarooParameterError`` with all mistakes."""
+        """Return the specification; raises ``WallarooParameterError`` with all mistakes."""
         if self.mistakes or self._spec is None:
             raise WallarooParameterError(self.mistakes)
         return self._spec
 
 
 class WindowsBuilder:
-    """Windows of which it is not said yet what they compute; each method returns another one."""
+    """Windows that do not compute anything yet; each method returns another builder."""
 
     def __init__(self, maker: str, windows: Windows, problems: list[Problem]) -> None:
         self._maker = maker
@@ -85,15 +85,15 @@ class WindowsBuilder:
         return self._with("with_delay", problems, delay_ns=length_ns)
 
     def allow_late(self, lateness: Duration) -> Self:
-        """Let late records change a window for so long after it has fired; each gives a new result.
+        """Let late records change a window until ``lateness`` after it has fired.
 
-        It goes with the late policy ``"update"``.
+        Each of them gives a new result. The late policy has to be ``"update"``.
         """
         length_ns, problems = _length("the time of allow_late()", lateness, is_positive=True)
         return self._with("allow_late", problems, allow_late_ns=length_ns)
 
     def with_late_data_policy(self, policy: str) -> Self:
-        """Say what becomes of a record whose windows have all fired: ``"drop"`` (the default),
+        """Say what happens to a record whose windows have all fired: ``"drop"`` (the default),
         ``"side"``, ``"update"``, ``"fire-per-message"`` or ``"place-in-oldest-window"``."""
         known = {each.value: each for each in LatePolicy}
         if isinstance(policy, str) and policy in known:
@@ -260,7 +260,7 @@ class CountWindowsBuilder(WindowsBuilder):
         return self._with("with_slide", problems, windows=replace(self._windows, slide=slide))
 
     def partial(self, choice: str) -> Self:
-        """Say what becomes of incomplete windows at the end of the input: ``"drop"`` or
+        """Say what happens to incomplete windows at the end of the input: ``"drop"`` or
         ``"emit"``."""
         assert isinstance(self._windows, CountWindows)
         if choice not in ("drop", "emit"):

@@ -101,6 +101,8 @@ class VirtualTime:
         self._workers: list[TimedStates] = [
             dataflow.timed for dataflow in dataflows if dataflow.timed is not None
         ]
+        self._states = self._workers[0].names if self._workers else ()
+        """Those with a clock, upstream first; they are the same on all workers."""
         self._sources = {
             index: SourceTimes[str](pipeline.time or _INGEST, horizon_ns=_FOREVER_NS)
             for index, pipeline in enumerate(plan.pipelines)
@@ -148,9 +150,9 @@ class VirtualTime:
     def follow(self) -> bool:
         """Move the clocks of all states to where their inputs are; return whether any moved."""
         has_moved = False
-        for worker in self._workers:
-            for state in worker.names:
-                time = self._before(state).time
+        for state in self._states:
+            time = self._before(state).time
+            for worker in self._workers:
                 if time > worker.clock(state):
                     worker.advance(state, time)
                     has_moved = True

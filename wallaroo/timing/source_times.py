@@ -9,7 +9,7 @@ then its watermark is that of the channel that is furthest.
 
 The watermark of a source never goes back. So a channel that is silent for longer than
 ``idle_after`` and then goes on may have late records. The opposite would be worse: one silent
-sender would stop all windows for ever.
+sender would stop all windows forever.
 
 During the replay of journals after a recovery, the watermark is **held** where the checkpoint had
 it. Entries of several connections are replayed in any order, and a watermark that followed them

@@ -1,4 +1,4 @@
-"""Where the time of a record is from, as frozen values that a plan can hold.
+"""Where the time of a record comes from, as frozen values that a plan can hold.
 
 The makers of ``wallaroo.api`` check what the user wrote and build these. All durations are in
 nanoseconds. A value here is sound by itself: nothing below checks it again.

@@ -152,7 +152,7 @@ Windows: TypeAlias = PaneWindows | KeyedWindows
 
 
 class LatePolicy(enum.Enum):
-    """What becomes of a record whose windows are all over; the value is what users write."""
+    """What happens to a record whose windows have all fired; the value is what users write."""
 
     DROP = "drop"
     SIDE = "side"

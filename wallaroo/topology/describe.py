@@ -89,7 +89,7 @@ def _pipeline_lines(plan: Application, index: int, pipeline: Flow) -> Iterator[s
 
 
 def time_text(time: SourceTime) -> str:
-    """Return where times are from, in words."""
+    """Return where times come from, in words."""
     if isinstance(time, IngestTime):
         return f"when records are read, idle after {time.idle_after_ns / 1e9:g} s"
     origin = "given by the source" if time.timestamp is None else qualified_name(time.timestamp)

@@ -192,7 +192,7 @@ class PipelineDeclaration:
     exchange. Predicates of branches get the record, as everywhere.
     """
     time: SourceTime | None = None
-    """Where the times of the records are from, if ``with_time()`` says so instead of the source."""
+    """Where the times of the records come from, if ``with_time()`` says so and not the source."""
     time_after: int = 0
     """How many steps come before ``with_time()``; none of them moves records or lets them wait."""
 

@@ -212,7 +212,7 @@ class Pipeline:
     key: EndKey | None = None
     """The key of the records that it feeds to others, if they get one behind the last step."""
     time: SourceTime | None = None
-    """Where the times of its records are from; ``None``: when they were read."""
+    """Where the times of its records come from; ``None``: when they were read."""
     time_after: int = 0
     """How many steps of its first stage come before the record that has the time."""
 

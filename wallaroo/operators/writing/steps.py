@@ -1,4 +1,4 @@
-"""One step of a chain: the lines of its kind, then what becomes of its results.
+"""One step of a chain: the lines of its kind, then what happens to its results.
 
 A kind of step is a value of the plan that names the module of its writer (``Step.writer``). That
 module has ``write_step(text, step)``, which writes the lines that call the user's function and
@@ -28,7 +28,7 @@ def write_step(text: ChainText, step: Step) -> None:
 
 
 def write_results(text: ChainText, step: Step) -> None:
-    """Write what becomes of what the user's function has returned."""
+    """Write what happens to the results of the user's function."""
     if step.is_multi:
         _fan_out(text, step)
     elif not step.is_filter:
