@@ -15,7 +15,9 @@ import wallaroo
 PUBLIC: dict[str, set[str]] = {
     "wallaroo": {
         "Aggregation",
+        "CountWindows",
         "CountWindowsBuilder",
+        "RangeWindows",
         "RangeWindowsBuilder",
         "WindowsBuilder",
         "WindowStep",

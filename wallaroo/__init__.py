@@ -69,6 +69,7 @@ from wallaroo.api.waiting import (
     computation_async,
     computation_batch,
 )
+from wallaroo.api.window_classes import CountWindows, RangeWindows
 from wallaroo.api.windows import (
     CountWindowsBuilder,
     RangeWindowsBuilder,
@@ -126,6 +127,7 @@ __all__ = [
     "ComputationBatch",
     "ComputationMulti",
     "Context",
+    "CountWindows",
     "CountWindowsBuilder",
     "CustomKafkaSinkCLIParser",
     "CustomKafkaSourceCLIParser",
@@ -149,6 +151,7 @@ __all__ = [
     "PayloadKey",
     "Pipeline",
     "PushedSource",
+    "RangeWindows",
     "RangeWindowsBuilder",
     "Reader",
     "Rejected",

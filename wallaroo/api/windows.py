@@ -56,15 +56,16 @@ class WindowStep(Generic[R_contra, Q_co]):
     """
 
     def __init__(self, spec: WindowSpec | None, mistakes: list[str]) -> None:
-        self._spec = spec
+        self.declared: WindowSpec | None = spec
+        """``None`` if there are mistakes that leave nothing to use."""
         self.mistakes: tuple[str, ...] = tuple(mistakes)
         """A sentence for each mistake, with place and remedy."""
 
     def spec(self) -> WindowSpec:
         """Return the specification; raises ``WallarooParameterError`` with all mistakes."""
-        if self.mistakes or self._spec is None:
+        if self.mistakes or self.declared is None:
             raise WallarooParameterError(self.mistakes)
-        return self._spec
+        return self.declared
 
 
 class WindowsBuilder:

@@ -286,3 +286,20 @@ def test_what_is_not_a_window_step_is_refused(given: object, text: str) -> None:
     with pytest.raises(WallarooParameterError, match=r"test_windows\.py") as raised:
         read_windows(given, caller_place())
     assert raised.value.mistakes[0].endswith(text)
+
+
+def test_the_classes_of_wallaroo_say_the_same_as_the_makers() -> None:
+    windows = range_windows(9).with_slide(3).with_delay(4).with_late_data_policy("fire-per-message")
+    made = wallaroo.RangeWindows(9, 3, 4, COUNT, "fire-per-message")
+    assert made.spec() == windows.over(COUNT).spec()
+    assert wallaroo.CountWindows(3, COUNT).spec() == count_windows(3).over(COUNT).spec()
+
+
+def test_the_classes_of_wallaroo_report_their_mistakes() -> None:
+    made = wallaroo.RangeWindows(2, 3, 0, COUNT, "never")
+    assert [each.partition(": ")[2].partition(";")[0] for each in made.mistakes] == [
+        "slide (3e-09 s) is longer than the range (2e-09 s)",
+        "the policy of with_late_data_policy() is the str 'never'",
+    ]
+    with pytest.raises(WallarooParameterError, match="n of count_windows"):
+        wallaroo.CountWindows(0, COUNT).spec()
