@@ -55,7 +55,7 @@ VARIANTS = pytest.mark.parametrize(
         (CHECKPOINTS, "checkpoints.secret=store", "image.pullSecrets={registry}"),
         ("workers.kind=StatefulSet", "networkPolicy.monitoring[0].podSelector.matchLabels.a=b"),
         ("serviceAccount=words", "nodeSelector.disk=fast"),
-        ("env[0].name=A", "env[0].value=b", "options={--debug,--no-metrics}"),
+        ("env[0].name=A", "env[0].value=b", "options={--debug,--no-metrics,--on-error,stop}"),
         ("sources[0].name=in,sources[0].port=7010,sources[1].name=more,sources[1].port=7011",),
     ],
 )
