@@ -47,6 +47,14 @@ def test_a_run_ends_with_the_last_of_its_partitions(tmp_path: Path, chosen: list
     check_output(tmp_path / "out", expected(3000, *names(4)))
 
 
+def test_a_run_goes_on_where_the_one_before_has_ended(tmp_path: Path) -> None:
+    for number_count in (1500, 1500, 3000):
+        options = durable("4", str(number_count), "resumes")
+        ended = run_to_end(tmp_path, *application_options("partitions"), *options)
+        assert ended.returncode == 0, ended.stderr
+        check_output(tmp_path / "out", expected(number_count, *names(4)))
+
+
 @pytest.mark.parametrize("chosen", [[], ["async"]])
 def test_each_record_counts_once_whichever_process_is_killed(
     tmp_path: Path, chosen: list[str]

@@ -36,6 +36,10 @@ class Counts:
         self._arguments = arguments
         self._next: Counter[str] = Counter()
 
+    def change(self, **arguments: Any) -> None:
+        """Give the source other arguments from the next run on."""
+        self._arguments |= arguments
+
     @property
     def arguments(self) -> list[str]:
         """What the application gets."""
@@ -219,6 +223,33 @@ def test_a_batch_run_each_night_goes_on_where_its_group_is(kafka: Broker, tmp_pa
         out = folder / "out"
         lines = out.read_text().splitlines() if out.exists() else []
         assert len(lines) == 2 * message_count
+
+
+def test_a_batch_run_each_night_goes_on_where_the_one_before_has_ended(
+    kafka: Broker, tmp_path: Path
+) -> None:
+    counts = Counts(kafka, tmp_path, 2, stop_at="now")
+    for message_count in (300, 200, 0):
+        counts.produce(0, 1, each=message_count)
+        ended = run_to_end(tmp_path, *application_options("topic_counts"), *counts.durable())
+        assert ended.returncode == 0, ended.stderr
+        check_output(counts.out, counts.wanted)
+
+
+def test_a_run_without_an_end_goes_on_where_a_batch_run_has_ended_and_back(
+    kafka: Broker, tmp_path: Path
+) -> None:
+    counts = Counts(kafka, tmp_path, 2)
+    for message_count in (300, 100):
+        counts.change(stop_at="now")
+        counts.produce(0, 1, each=message_count)
+        ended = run_to_end(tmp_path, *application_options("topic_counts"), *counts.durable())
+        assert ended.returncode == 0, ended.stderr
+        check_output(counts.out, counts.wanted)
+        counts.change(stop_at=None)
+        with counts.running() as cluster:
+            counts.produce(0, 1, each=200)
+            counts.end(cluster)
 
 
 def test_keys_of_messages_partition_a_state_without_decoding(kafka: Broker, tmp_path: Path) -> None:

@@ -25,7 +25,11 @@ class SplitKind(enum.StrEnum):
     NEW = "new"
     """Nothing was read. It was found after the first discovery, so it starts at its beginning."""
     ENDED = "ended"
-    """It has no more records; ``position`` says why it broke off, and is empty if it did not."""
+    """It has no more records. ``position`` is a list: why it broke off, empty if it did not, and
+    where it ended. If it is a text, it says why alone, and nobody knows where."""
+    EARLIER = "earlier"
+    """An earlier run read it, and the source's ``resume`` is still to be asked where this run goes
+    on. ``position`` is where it was, as ``to_wire`` gave it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class SplitPosition:
 
     kind: SplitKind
     position: Any = None
-    """For ``AT`` what the source's runner needs, as msgpack packs it; a text for ``ENDED``."""
+    """For ``AT`` what the source's runner needs, as msgpack packs it; see ``SplitKind``."""
     _wire: list[Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -55,6 +59,31 @@ class SplitPosition:
 
 INITIAL = SplitPosition(SplitKind.INITIAL)
 NEW = SplitPosition(SplitKind.NEW)
+
+
+def earlier(position: SplitPosition) -> SplitPosition:
+    """Return the position of a split that an earlier run read, for a run that starts from there.
+
+    A split that broke off stays as it is, and so does one of which nobody knows where it ended.
+    """
+    match position.kind, position.position:
+        case (SplitKind.AT, _) | (SplitKind.ENDED, ["", _]):
+            return SplitPosition(SplitKind.EARLIER, position.to_wire())
+        case _:
+            return position
+
+
+def unasked(position: SplitPosition) -> SplitPosition:
+    """Return the position of a split whose source is not asked where a run goes on."""
+    if position.kind is not SplitKind.EARLIER:
+        return position
+    return SplitPosition.from_wire(position.position)
+
+
+def end_of(position: Any) -> tuple[str, Any]:
+    """Return why a split broke off, and where it ended, from the position of an ended one."""
+    problem, place = position if isinstance(position, list) else (position, None)
+    return problem or "", place
 
 
 def to_share(positions: Mapping[str, SplitPosition]) -> dict[str, Any]:

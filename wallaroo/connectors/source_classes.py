@@ -177,6 +177,16 @@ class PartitionedSource(Authored, SourceConfig[R_co]):
         """
         return None
 
+    def resume(self, partition: str, position: Any, /) -> Any:
+        """Return where this run reads on a partition that an earlier run has read.
+
+        ``position`` is where the earlier run was, or where the partition had ended. ``None`` goes
+        on exactly there, and what has ended stays so. Return ``position``, or one that differs in
+        what is not the place, and the partition is read on, also if it had ended. It is called once
+        for each partition in a run that starts from a checkpoint of an earlier run.
+        """
+        return None
+
     def committed(self, positions: Mapping[str, Any], /) -> Done:
         """A checkpoint with these positions, by partition, is committed."""
         return None
@@ -218,6 +228,7 @@ _PARTITIONED_CALLS = (
     ("partitions", ()),
     ("read", ("partition", "position")),
     ("start", ("partition",)),
+    ("resume", ("partition", "position")),
     ("committed", ("positions",)),
     ("end", ("partition",)),
     ("held", ("partition",)),

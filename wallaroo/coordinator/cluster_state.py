@@ -289,7 +289,8 @@ class ClusterState:
         self._enter(Phase.CONNECTING, self.workers)
         joined = sorted(self._without_splits)
         self._without_splits.clear()
-        return [*losses, self.assign(), *given(self.epoch, self.splits.assigned(joined))]
+        shares = self.splits.assigned(joined, starts_run=0 < self.manifest == self.begin.manifest)
+        return [*losses, self.assign(), *given(self.epoch, shares)]
 
     def give_moved(self, held: Mapping[int, Any]) -> list[Send]:
         """Give splits to their new readers, after the members have changed.

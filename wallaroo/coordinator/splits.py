@@ -13,6 +13,10 @@ What can go wrong, and what the ledger does about it:
   found later starts at its beginning.
 * *A split loses its place*, because the source did not name it for a while. The ledger forgets no
   split: it has an owner and a position from the first discovery on, for ever.
+* *A run that goes on where an earlier one has ended reads nothing*, because all its splits have
+  ended. The workers of a new run ask the source where it goes on, once: a loss in this run must not
+  move "now". So splits are ``EARLIER`` only as long as no checkpoint of this run is committed.
+  A checkpoint says of a split that was not asked yet that it is ``EARLIER``.
 * *A loss moves splits for nothing.* Owners are names of workers. The process that replaces a lost
   one has its name, and continues with its splits.
 
@@ -97,7 +101,7 @@ class SplitShare:
     kind: SplitKind
     splits: list[str]
     positions: list[Any] = field(default_factory=list)
-    """One for each split if ``kind`` is ``AT`` or ``ENDED``, otherwise none."""
+    """One for each split if the kind has positions and it is known here, otherwise none."""
 
     @property
     def asks_for_start(self) -> bool:
@@ -209,29 +213,33 @@ class SplitLedger:
             for share in _shares(worker, pipeline, kind, new)
         ]
 
-    def assigned(self, workers: Collection[WorkerName]) -> Iterator[SplitShare]:
+    def assigned(
+        self, workers: Collection[WorkerName], *, starts_run: bool = False
+    ) -> Iterator[SplitShare]:
         """Return all splits of these workers, which read none yet.
 
         A position in the checkpoint that they go back to comes before what a share says.
+        ``starts_run`` says that an earlier run has written this checkpoint.
         """
+        first = SplitKind.EARLIER if starts_run else SplitKind.INITIAL
         for pipeline, source in self._sources.items():
             if not source.is_known:
                 continue
             by_kind: dict[WorkerName, dict[SplitKind, list[str]]]
-            by_kind = {worker: {SplitKind.INITIAL: []} for worker in workers}
+            by_kind = {worker: {first: []} for worker in workers}
             for split, worker in source.owners.items():
                 if worker in by_kind:
-                    by_kind[worker].setdefault(self._kind(source, split), []).append(split)
+                    by_kind[worker].setdefault(self._kind(source, split, first), []).append(split)
             for worker, splits_of_kind in by_kind.items():
                 for kind, splits in splits_of_kind.items():
                     positions = [source.ended[split] for split in splits if split in source.ended]
                     yield from _shares(worker, pipeline, kind, splits, positions)
 
     @staticmethod
-    def _kind(source: _Source, split: str) -> SplitKind:
+    def _kind(source: _Source, split: str, first: SplitKind) -> SplitKind:
         if split in source.ended:
             return SplitKind.ENDED
-        return SplitKind.NEW if split in source.found_later else SplitKind.INITIAL
+        return SplitKind.NEW if split in source.found_later else first
 
     # A resize
 
@@ -304,7 +312,7 @@ def _shares(
     positions: Sequence[Any] = (),
 ) -> Iterator[SplitShare]:
     """Yield these splits in shares that are small enough for one frame; one if there are none."""
-    with_positions = kind in (SplitKind.AT, SplitKind.ENDED)
+    with_positions = kind in (SplitKind.AT, SplitKind.ENDED, SplitKind.EARLIER)
     for start in range(0, max(len(splits), 1), SPLITS_A_SHARE_MAX):
         end = start + SPLITS_A_SHARE_MAX
         at = [*positions[start:end]] if with_positions else []

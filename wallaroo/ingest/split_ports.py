@@ -15,6 +15,11 @@ class SplitSource(Protocol):
     """
 
     @property
+    def resumes(self) -> bool:
+        """Whether the source is asked where a run goes on with the splits of an earlier run."""
+        ...
+
+    @property
     def discovery_s(self) -> float | None:
         """Seconds between two discoveries; ``None`` to ask once, whenever sources are opened."""
         ...
@@ -26,8 +31,8 @@ class SplitSource(Protocol):
     def add(self, split: str, position: SplitPosition, /) -> None:
         """Read this split from now on. It is not one of those that are read here already.
 
-        No record of a split of kind ``INITIAL`` is handed out before its first position is known.
-        One of kind ``ENDED`` is not read; it counts as ended here.
+        No record of a split of kind ``INITIAL`` or ``EARLIER`` is handed out before it is known
+        where this run starts. One of kind ``ENDED`` is not read; it counts as ended here.
         """
         ...
 
@@ -59,7 +64,7 @@ class SplitSource(Protocol):
         ...
 
     async def resolved(self) -> None:
-        """Wait until the first position of each split of kind ``INITIAL`` is known."""
+        """Wait until it is known of each split where this run starts to read it."""
         ...
 
     @property

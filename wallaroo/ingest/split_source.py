@@ -22,7 +22,14 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from wallaroo.checkpoint.split_positions import INITIAL, NEW, SplitKind, SplitPosition
+from wallaroo.checkpoint.split_positions import (
+    INITIAL,
+    NEW,
+    SplitKind,
+    SplitPosition,
+    end_of,
+    unasked,
+)
 from wallaroo.connectors.keyed_records import KeyedRecords
 from wallaroo.ingest.split_batches import SplitBatch, offset_of
 from wallaroo.ingest.split_lags import SplitLags
@@ -52,23 +59,31 @@ class SplitEvents(Protocol):
 class Split:
     """One split and where it is."""
 
-    __slots__ = ("_known", "_lags", "base", "behind_since_s", "end", "held", "held_since_s",
-                 "is_caught_up", "kind", "name", "problem", "reading", "skip_count",
-                 "time")  # fmt: skip
+    __slots__ = ("_earlier", "_known", "_lags", "base", "behind_since_s", "end", "held",
+                 "held_since_s", "is_caught_up", "kind", "name", "problem", "reading",
+                 "skip_count", "time")  # fmt: skip
 
     def __init__(
         self, name: str, reading: int, position: SplitPosition, lags: "SplitLags[Split]"
     ) -> None:
         """``lags`` has to know of each change."""
         self._lags = lags
-        is_at = position.kind is SplitKind.AT
         self.name = name
         self.reading = reading
         self.kind = position.kind
-        self.base: Any = position.position[0] if is_at else None
+        self._earlier = position
+        """Where an earlier run was, while it is not known where this one goes on."""
+        self.problem = ""
+        """Why it ended early, if it did."""
+        self.base: Any = None
         """A position that the connector gave; ``None`` is the beginning."""
-        self.skip_count: int = position.position[1] if is_at else 0
+        self.skip_count = 0
         """Records behind ``base`` that are taken already."""
+        match (where := unasked(position)).kind:
+            case SplitKind.AT:
+                self.base, self.skip_count = where.position
+            case SplitKind.ENDED:
+                self.problem, self.base = end_of(where.position)
         self._known: SplitPosition | None = None
         """The position that was asked for last, until it changes: most splits are idle."""
         self.is_caught_up = False
@@ -81,8 +96,6 @@ class Split:
         self.held_since_s: float | None = None
         self.time: float | None = None
         """The time of the last record that was taken, if records have times."""
-        self.problem: str = position.position or "" if self.kind is SplitKind.ENDED else ""
-        """Why it ended early, if it did."""
         lags.changed(self)
 
     @property
@@ -94,23 +107,36 @@ class Split:
     @property
     def position(self) -> SplitPosition:
         """Where it is, without the batch from which records are being taken."""
-        if self._known is None:
-            self._known = self._position()
-        return self._known
-
-    def _position(self) -> SplitPosition:
+        if self._known is not None:
+            return self._known
         match self.kind:
             case SplitKind.AT:
-                return SplitPosition(SplitKind.AT, [self.base, self.skip_count])
+                known = SplitPosition(SplitKind.AT, [self.base, self.skip_count])
             case SplitKind.ENDED:
-                return SplitPosition(SplitKind.ENDED, self.problem)
-        return INITIAL if self.kind is SplitKind.INITIAL else NEW
+                known = SplitPosition(SplitKind.ENDED, [self.problem, self.base])
+            case SplitKind.EARLIER:
+                known = self._earlier
+            case SplitKind.INITIAL:
+                known = INITIAL
+            case SplitKind.NEW:
+                known = NEW
+        self._known = known
+        return known
 
     def move(self, base: Any, skip_count: int) -> None:
         """Note that records up to here are taken."""
         self.kind, self.base, self.skip_count = SplitKind.AT, base, skip_count
         self._known = None
         self._lags.changed(self)
+
+    def start(self, base: Any) -> None:
+        """Note where this run starts; with ``None`` it goes on exactly where an earlier one was."""
+        if base is None and self.kind is SplitKind.EARLIER:
+            self.kind = unasked(self._earlier).kind
+            self._known = None
+            self._lags.changed(self)
+        else:
+            self.move(base, self.skip_count)
 
     def take_up(self, batch: SplitBatch) -> int:
         """Return how many records of a batch that is next are taken already."""
@@ -220,8 +246,8 @@ class WorkerSplits:
         return split
 
     def started(self, name: str, base: Any) -> None:
-        """Note where a split begins that was ``INITIAL``."""
-        self._splits[name].move(base, 0)
+        """Note where this run starts to read a split that was ``INITIAL`` or ``EARLIER``."""
+        self._splits[name].start(base)
 
     def remove(self, name: str) -> SplitPosition:
         """Drop a split and its batches; return its position."""

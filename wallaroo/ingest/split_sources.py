@@ -13,10 +13,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wallaroo.checkpoint.split_positions import (
+    INITIAL,
     SplitKind,
     SplitPosition,
+    earlier,
     split_values,
     to_share,
+    unasked,
 )
 from wallaroo.connectors.base import Assignment
 from wallaroo.ingest.source_ports import SourcePorts
@@ -37,7 +40,7 @@ class SplitSources:
         self._known: set[int] = set()
         """Pipelines whose splits were discovered once."""
         self._asking: set[int] = set()
-        """Pipelines that were given splits whose first positions are not known."""
+        """Pipelines that were given splits of which it is not known where they start here."""
         self._closing: list[SplitSource] = []
 
     @property
@@ -81,18 +84,22 @@ class SplitSources:
     ) -> dict[str, SplitPosition]:
         restored = split_values(self._restored.get(pipeline)) or {}
         return {
-            split: SplitPosition.from_wire(restored[split]) if split in restored else position
+            split: _restored(restored[split], position.kind)
+            if split in restored
+            # What is in no checkpoint was read by no earlier run.
+            else (INITIAL if position.kind is SplitKind.EARLIER else position)
             for split, position in given.items()
         }
 
     def _add(self, pipeline: int, source: SplitSource, given: Mapping[str, SplitPosition]) -> None:
         for split, position in given.items():
-            source.add(split, position)
-            if position.kind is SplitKind.INITIAL:
+            start = position if source.resumes else unasked(position)
+            source.add(split, start)
+            if start.kind in (SplitKind.INITIAL, SplitKind.EARLIER):
                 self._asking.add(pipeline)
 
     def take_asking(self) -> list[int]:
-        """Return the pipelines with splits whose first positions were not known when given."""
+        """Return the pipelines with splits of which it was not known where they start here."""
         asking, self._asking = sorted(self._asking), set()
         return asking
 
@@ -161,3 +168,9 @@ class SplitSources:
         self.stop()
         for source in self._sources.values():
             await source.close()
+
+
+def _restored(value: object, given: SplitKind) -> SplitPosition:
+    """Return a position in a checkpoint; ``given`` says whether an earlier run has written it."""
+    position = SplitPosition.from_wire(value)
+    return earlier(position) if given is SplitKind.EARLIER else position

@@ -15,12 +15,21 @@ from random import Random
 from typing import Any
 
 from wallaroo.checkpoint.manifest import Manifest
-from wallaroo.checkpoint.split_positions import NEW, SplitKind, merged, split_values
+from wallaroo.checkpoint.split_positions import (
+    NEW,
+    SplitKind,
+    SplitPosition,
+    merged,
+    split_values,
+    unasked,
+)
 from wallaroo.testing.faults import Chaos
 from wallaroo.testing.loop import Loop, Process
 
 GROWS_EVERY_S = 0.1
 APPENDED_MAX = 12
+PAUSES_MAX = 2
+"""How often a run may end although a partition goes on behind its end."""
 DISCOVERIES_S = (0.05, 0.3, 1.0)
 """How often the sources of a run are asked for their splits."""
 
@@ -37,6 +46,7 @@ class Partition:
         """How many the log has dropped again."""
         self.taken_count = 0
         """The position of the worker that read it last."""
+        self.pause_count = 0
 
     @property
     def record_count(self) -> int:
@@ -67,13 +77,16 @@ class SimulatedLog:
         chaos: Chaos,
         *,
         ends: bool,
+        pauses: bool,
         may_be_empty: bool,
     ) -> None:
         """With ``ends``, its partitions end with their last record, and none is added.
 
+        With ``pauses``, they also end before it, and the next run of the command goes on.
         ``may_be_empty`` says whether all partitions may be added later.
         """
         self.ends = ends
+        self._pauses = ends and pauses
         self.partitions = {name: Partition(records) for name, records in partitions.items()}
         self._loop = loop
         random = Random(f"log {sorted(partitions)} {loop.random.random()}")
@@ -103,6 +116,14 @@ class SimulatedLog:
         """Return the first position of a partition: its end."""
         self._started.add(name)
         return self.partitions[name].appended_count
+
+    def end(self, name: str) -> int:
+        """Return where a partition ends for a run that starts now."""
+        each, random = self.partitions[name], self._random
+        if self._pauses and each.pause_count < PAUSES_MAX and random.random() < 0.5:
+            each.pause_count += 1
+            return random.randint(each.appended_count, each.record_count)
+        return each.record_count
 
     def follow(self, process: Process, on_growth: Callable[[], None]) -> None:
         """Call ``on_growth`` in this process whenever records were appended."""
@@ -147,11 +168,7 @@ class SimulatedLog:
     def is_read_in(self, positions: Mapping[str, Any] | None) -> bool:
         """Return whether all records are before these positions."""
         return positions is not None and all(
-            name in positions
-            and (
-                positions[name][0] == SplitKind.ENDED
-                or _offset(positions[name]) == each.record_count
-            )
+            name in positions and _offset(positions[name]) == each.record_count
             for name, each in self.partitions.items()
             if each.record_count
         )
@@ -186,11 +203,22 @@ class SimulatedLog:
 
 
 def _is_known(wire: Sequence[Any]) -> bool:
-    return wire[0] in (SplitKind.AT, SplitKind.ENDED)
+    return wire[0] in (SplitKind.AT, SplitKind.ENDED, SplitKind.EARLIER)
 
 
 def _offset(wire: Sequence[Any]) -> int:
-    return int(wire[1]) if wire[0] == SplitKind.AT else 0
+    return offset_of(SplitPosition.from_wire(wire))
+
+
+def offset_of(position: SplitPosition) -> int:
+    """Return the next record of a partition."""
+    match (where := unasked(position)).kind:
+        case SplitKind.AT:
+            return int(where.position[0])
+        case SplitKind.ENDED:
+            return int(where.position[1])
+        case _:
+            return 0
 
 
 def positions_in(manifest: Manifest, pipeline: int) -> dict[str, Any] | None:

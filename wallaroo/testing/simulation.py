@@ -249,6 +249,9 @@ class _Simulation:
                 self.loop,
                 self._chaos,
                 ends=pipeline.source.ends,
+                # At its end a run fires all windows, also those that the next one would add to.
+                pauses=self._is_durable
+                and all(state.timing is None for state in self._plan.states.values()),
                 may_be_empty=self._is_durable and not pipeline.source.ends,
             )
             for index, pipeline in enumerate(self._plan.pipelines)

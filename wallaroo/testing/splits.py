@@ -1,7 +1,8 @@
 """What reads partitions of a simulated log on one worker.
 
 Discoveries are late, report what was true a while ago, and leave partitions out. First positions
-take some time.
+take some time. A position is an offset and where the partition ends for this run, which the log
+says once for each run.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from wallaroo.ingest.split_ports import SplitSourceEvents
 from wallaroo.runtime.engine import Engine
 from wallaroo.runtime.engine_ports import Origin
 from wallaroo.testing.faults import Chaos
-from wallaroo.testing.logs import SimulatedLog
+from wallaroo.testing.logs import SimulatedLog, offset_of
 from wallaroo.testing.loop import Process
 from wallaroo.testing.waiting import Flag
 
@@ -44,6 +45,7 @@ class SimulatedSplits:
         self.pipeline = pipeline
         self.delivered_ns = 0
         self.discovery_s = log.discovery_s
+        self.resumes = log.ends
         self.reconnect_count = 0
         self.ended: dict[str, str] = {}
         self._log = log
@@ -54,7 +56,10 @@ class SimulatedSplits:
         self._problems = problems
         self._random = process.loop.random
         self._offsets: dict[str, int | None] = {}
-        """By partition: the next record; ``None`` until the first position is known."""
+        """By partition: the next record; ``None`` until it is known where this run starts."""
+        self._ends: dict[str, int] = {}
+        self._earlier: dict[str, SplitPosition] = {}
+        """What an earlier run has read, until it is known where this one goes on."""
         self._are_resolved = Flag()
         self._is_running = self._is_queued = False
         self._current = ""
@@ -79,19 +84,24 @@ class SimulatedSplits:
         assert split not in self._offsets, f"partition {split} is read here already"
         partition = self._log.partitions[split]
         match position.kind:
-            case SplitKind.INITIAL:
+            case SplitKind.INITIAL | SplitKind.EARLIER:
                 self._offsets[split] = None
+                if position.kind is SplitKind.EARLIER:
+                    self._earlier[split] = position
                 self._are_resolved.clear()
                 delay_s = self._random.random() * START_MAX_S
                 self._process.call_later(delay_s, partial(self._resolve, split))
                 return
-            case SplitKind.NEW:
-                offset = 0
             case SplitKind.AT:
-                offset = position.position
+                _, self._ends[split] = position.position
             case SplitKind.ENDED:
-                offset = partition.record_count
-                self.ended[split] = position.position
+                self.ended[split] = position.position[0]
+        offset = offset_of(position)
+        self._ends.setdefault(split, partition.record_count)
+        self._read_from(split, offset)
+
+    def _read_from(self, split: str, offset: int) -> None:
+        partition = self._log.partitions[split]
         if offset < partition.dropped_count:
             self._problems.append(
                 f"partition {split} is read from record {offset} on, and the log has dropped all "
@@ -103,7 +113,10 @@ class SimulatedSplits:
 
     def _resolve(self, split: str) -> None:
         if split in self._offsets and self._offsets[split] is None:
-            self._offsets[split] = self._log.start(split)
+            before = self._earlier.pop(split, None)
+            start = self._log.start(split) if before is None else offset_of(before)
+            self._ends[split] = self._log.end(split)
+            self._read_from(split, start)
             if None not in self._offsets.values():
                 self._are_resolved.set()
             self._go_on()
@@ -112,6 +125,8 @@ class SimulatedSplits:
         """Read a partition no more."""
         position = self._position(split)
         del self._offsets[split]
+        self._ends.pop(split, None)
+        self._earlier.pop(split, None)
         self.ended.pop(split, None)
         if self._current == split:
             self._current = ""
@@ -127,10 +142,10 @@ class SimulatedSplits:
     def _position(self, split: str) -> SplitPosition:
         offset = self._offsets[split]
         if offset is None:
-            return INITIAL
+            return self._earlier.get(split, INITIAL)
         if split in self.ended:
-            return SplitPosition(SplitKind.ENDED, self.ended[split])
-        return SplitPosition(SplitKind.AT, offset)
+            return SplitPosition(SplitKind.ENDED, [self.ended[split], offset])
+        return SplitPosition(SplitKind.AT, [offset, self._ends[split]])
 
     def stop(self) -> None:
         """Return no more records."""
@@ -181,7 +196,7 @@ class SimulatedSplits:
         for split, position in positions.items():
             offset = self._offsets.get(split)
             if position.kind is SplitKind.AT and offset is not None:
-                assert position.position <= offset, f"partition {split} is not at {position}"
+                assert offset_of(position) <= offset, f"partition {split} is not at {position}"
 
     # What the engine takes
 
@@ -213,17 +228,20 @@ class SimulatedSplits:
             return
         ready = []
         for split, offset in self._offsets.items():
-            partition = self._log.partitions[split]
             if offset is None or split in self.ended:
                 continue
-            if offset < partition.appended_count:
+            if offset < self._appended(split):
                 ready.append((split, offset))
-            elif self._log.ends and partition.is_whole:
+            elif self._log.ends and offset >= self._ends[split]:
                 self.ended[split] = ""
                 self._events.split_ended(self.pipeline, split, "")
         if ready:
             self._current, start = self._random.choice(ready)
             end = start + self._random.randint(1, BATCH_RECORDS_MAX)
-            self._batch_end = min(end, self._log.partitions[self._current].appended_count)
+            self._batch_end = min(end, self._appended(self._current))
             self._is_queued = True
             self._engine.source_ready(self)
+
+    def _appended(self, split: str) -> int:
+        """Return how far a partition can be read now, in this run."""
+        return min(self._log.partitions[split].appended_count, self._ends[split])

@@ -3,8 +3,9 @@
 Arguments: how many partitions there are, how many numbers each has, and what to do besides:
 ``hang`` hangs once in ``read``, ``hangs`` does so each time, ``refuse`` ends one partition with an
 error, ``unpackable`` gives a position that no checkpoint can store, ``async`` reads on the event
-loop, ``waits`` keeps the last numbers back until there is a file ``finish``. A source reads its
-folder for names of further partitions, ``more-NAME``.
+loop, ``resumes`` goes on with partitions that had ended, if there are more numbers now, ``waits``
+keeps the last numbers back until there is a file ``finish``. A source reads its folder for names of
+further partitions, ``more-NAME``.
 """
 
 import os
@@ -64,6 +65,13 @@ class Numbers(wallaroo.PartitionedSource[tuple[str, int]]):
         return self.number_count
 
 
+class Resuming(Numbers):
+    """Goes on if there are more numbers than an earlier run has read."""
+
+    def resume(self, partition: str, position: Any) -> Any:
+        return position if position < self.number_count else None
+
+
 class AsyncNumbers(Numbers):
     """The same on the event loop."""
 
@@ -97,7 +105,8 @@ def count(record: tuple[str, int], seen: list[int]) -> tuple[str, bool]:
 
 def application_setup(args: list[str]) -> wallaroo.Application:
     partition_count, number_count, *chosen = [each for each in args[1:] if not each.startswith("-")]
-    kind = AsyncNumbers if "async" in chosen else Growing if "growing" in chosen else Numbers
+    kinds = {"async": AsyncNumbers, "growing": Growing, "resumes": Resuming}
+    kind = next((kinds[each] for each in chosen if each in kinds), Numbers)
     source = kind(int(partition_count), int(number_count), set(chosen))
     return (
         wallaroo.ApplicationBuilder("partitions")

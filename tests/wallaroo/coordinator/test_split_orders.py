@@ -25,14 +25,18 @@ ENDED = SplitPosition(SplitKind.ENDED, "")
 
 
 def story(
-    *, finds_more: bool = True, is_durable: bool = True, known: dict[WorkerName, Any] | None = None
+    *,
+    finds_more: bool = True,
+    is_durable: bool = True,
+    known: dict[WorkerName, Any] | None = None,
+    manifest: int = 0,
 ) -> Story:
     """Return a cluster whose only source is read by split."""
     ledger = SplitLedger({0: finds_more}, is_durable=is_durable)
     shares = (known or {}).items()
     ledger.restore(WorkerCheckpoint(name, [], [], {0: each}, [], {}) for name, each in shares)
     ledger.for_members((A, B))
-    return Story(is_durable=is_durable, sources=sources_of(""), splits=ledger)
+    return Story(is_durable=is_durable, sources=sources_of(""), splits=ledger, manifest=manifest)
 
 
 def running(**facts: Any) -> Story:
@@ -174,6 +178,27 @@ def test_a_run_gives_its_workers_the_splits_of_its_checkpoint_after_the_members(
     effects = cluster.join(A, B)
     assert next(type(each.frame) for each in effects if isinstance(each, Send)) is Assign
     assert given(effects).keys() == {(A, "x"), (B, "y")}
+
+
+def test_a_run_asks_its_sources_where_it_goes_on_until_it_has_a_checkpoint() -> None:
+    cluster = story(known={A: to_share({"x": AT}), B: to_share({"y": ENDED})}, manifest=7)
+    assert kinds(cluster.join(A, B)) == dict.fromkeys("xy", SplitKind.EARLIER)
+    cluster.go_to(Phase.RUNNING)
+    cluster.lose(B)
+    assert kinds(cluster.join(A, B)) == dict.fromkeys("xy", SplitKind.EARLIER)
+    cluster.go_to(Phase.RUNNING)
+    cluster.due()
+    cluster.save()
+    cluster.written(8)
+    cluster.lose(B)
+    assert kinds(cluster.join(A, B)) == dict.fromkeys("xy", SplitKind.INITIAL)
+
+
+def test_a_run_without_an_earlier_one_asks_for_first_positions_alone() -> None:
+    cluster = running()
+    discover(cluster, A, "x", "y")
+    cluster.lose(B)
+    assert kinds(cluster.join(A, B)) == dict.fromkeys("xy", SplitKind.INITIAL)
 
 
 def test_after_a_loss_every_worker_gets_its_splits_again() -> None:

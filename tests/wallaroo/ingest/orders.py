@@ -28,6 +28,7 @@ class NotedSource:
     """What reads splits: notes what it is to do."""
 
     discovery_s = None
+    resumes = True
     reconnect_count = 0
 
     def __init__(self, done: list[str]) -> None:

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from wallaroo.checkpoint.split_positions import INITIAL, NEW, SplitKind, SplitPosition
+from wallaroo.checkpoint.split_positions import (
+    INITIAL,
+    NEW,
+    SplitKind,
+    SplitPosition,
+    earlier,
+    unasked,
+)
 from wallaroo.connectors.keyed_records import KeyedRecords
 from wallaroo.connectors.source_classes import Batch
 from wallaroo.ingest.split_batches import Method, SplitBatch, checked_batch
@@ -147,7 +154,56 @@ def test_a_split_ends_behind_its_last_record() -> None:
     assert listener.ended == []
     listener.slice(1)
     assert listener.ended == ["a"]
-    assert splits.positions() == {"a": SplitPosition(SplitKind.ENDED, "")}
+    assert splits.positions() == {"a": SplitPosition(SplitKind.ENDED, ["", 12])}
+
+
+ENDED = SplitPosition(SplitKind.ENDED, ["", 12])
+
+
+@pytest.mark.parametrize("before", [at(10, 2), ENDED])
+def test_a_split_of_an_earlier_run_says_so_until_it_is_known_where_this_one_goes_on(
+    before: SplitPosition,
+) -> None:
+    splits, _ = new_splits()
+    splits.add("a", earlier(before))
+    assert splits.positions() == {"a": earlier(before)}
+    splits.started("a", None)
+    assert splits.positions() == {"a": before}
+
+
+def test_a_split_that_had_ended_goes_on_if_its_source_says_so() -> None:
+    splits, listener = new_splits()
+    splits.add("a", earlier(ENDED))
+    splits.started("a", 12)
+    splits.arrived("a", 1, batch_of([3], 13))
+    listener.slice(1)
+    assert splits.positions() == {"a": at(13, 0)}
+
+
+def test_records_that_an_earlier_run_had_taken_of_a_batch_stay_taken() -> None:
+    splits, listener = new_splits()
+    splits.add("a", earlier(at(10, 2)))
+    splits.started("a", 10)
+    splits.arrived("a", 1, batch_of([1, 2, 3], 13))
+    assert listener.slice(3) == [3]
+
+
+@pytest.mark.parametrize(
+    ("position", "problem"),
+    [
+        (SplitPosition(SplitKind.ENDED, ["it is damaged", 12]), "it is damaged"),
+        (SplitPosition(SplitKind.ENDED, "it is damaged"), "it is damaged"),
+        (SplitPosition(SplitKind.ENDED, ""), ""),
+        (INITIAL, ""),
+        (NEW, ""),
+    ],
+)
+def test_nobody_is_asked_about_a_split_that_broke_off_or_has_no_place(
+    position: SplitPosition, problem: str
+) -> None:
+    assert earlier(position) == unasked(position) == position
+    splits, _ = new_splits()
+    assert splits.add("a", position).problem == problem
 
 
 def test_a_split_that_is_not_resolved_says_so_in_a_checkpoint() -> None:

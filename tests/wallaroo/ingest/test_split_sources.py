@@ -10,6 +10,7 @@ from wallaroo.checkpoint.split_positions import (
     NEW,
     SplitKind,
     SplitPosition,
+    earlier,
     to_share,
 )
 from wallaroo.ingest.split_sources import SplitSources
@@ -69,6 +70,37 @@ async def test_a_checkpoint_decides_nothing_about_splits_that_are_given_later(
     await around.sources.open()
     around.sources.give(0, SplitKind.AT, ["a"], [[50, 0]])
     assert around.made[0].splits == {"a": SplitPosition(SplitKind.AT, [50, 0])}
+
+
+async def test_a_source_is_asked_where_a_run_goes_on_with_splits_of_an_earlier_one(
+    around: Around,
+) -> None:
+    around.sources.give(0, SplitKind.EARLIER, ["a", "b", "new"], [])
+    around.sources.go_back({0: to_share({"a": AT, "b": INITIAL})})
+    await around.sources.open()
+    assert around.made[0].splits == {"a": earlier(AT), "b": INITIAL, "new": INITIAL}
+    assert around.sources.take_asking() == [0]
+
+
+@pytest.mark.parametrize("kind", [SplitKind.EARLIER, SplitKind.INITIAL])
+async def test_a_checkpoint_of_this_run_says_which_splits_it_has_still_to_ask_for(
+    around: Around, kind: SplitKind
+) -> None:
+    around.sources.give(0, kind, ["a"], [])
+    around.sources.go_back({0: to_share({"a": earlier(AT)})})
+    await around.sources.open()
+    assert around.made[0].splits == {"a": earlier(AT)}
+
+
+async def test_a_source_that_has_nothing_to_say_goes_on_where_it_was(
+    around: Around, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(NotedSource, "resumes", False)
+    around.sources.give(0, SplitKind.EARLIER, ["a"], [])
+    around.sources.go_back({0: to_share({"a": AT})})
+    await around.sources.open()
+    assert around.made[0].splits == {"a": AT}
+    assert around.sources.take_asking() == []
 
 
 async def test_only_pipelines_with_unknown_first_positions_are_asked(around: Around) -> None:

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
@@ -61,8 +62,8 @@ class KafkaSourceConfig(wallaroo.PartitionedSource[R_co]):
       ``"latest"``, ``"committed"`` (of ``group``), a ``datetime`` with a time zone, or offsets by
       partition such as ``{"orders-3": 1200}``, others at their earliest message. Partitions that
       are added later are read from their beginning.
-    * ``stop_at="now"``: the run ends at the messages that are there when it first starts. A job
-      that has ended reads nothing new from the same ``--resilience-dir``.
+    * ``stop_at="now"``: the run ends at the messages that are there when it starts. The next run
+      with the same ``--resilience-dir`` goes on behind them.
     * ``tombstones``: ``"drop"`` messages without a value, or ``"pass"`` them to the decoder.
     * ``group``: where offsets are committed for lag monitors; by default ``wallaroo.APPLICATION``,
       and ``""`` for nowhere. They are never read if there is a checkpoint.
@@ -217,6 +218,15 @@ class KafkaSourceConfig(wallaroo.PartitionedSource[R_co]):
         topic_id = self._cluster.topic_id(topic)
         end = None if self._stop_at is None else self._offset(topic, number, "latest")
         return Position(self._first(topic, number), NO_EPOCH, topic_id, end).packed()
+
+    def resume(self, partition: str, position: Any, /) -> list[Any] | None:
+        """Return where a run goes on: where the one before was, up to another end."""
+        before = Position.of(position)
+        if self._stop_at is None and before.end is None:
+            return None
+        topic, number = of_split(partition)
+        end = None if self._stop_at is None else self._offset(topic, number, "latest")
+        return replace(before, end=end).packed()
 
     def _first(self, topic: str, number: int) -> int:
         start = self._start

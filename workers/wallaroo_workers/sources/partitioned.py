@@ -62,6 +62,7 @@ class PartitionedRunner:
         self._waiting: tuple[str, float] | None = None
         """The last error of the reader, and since when nothing could be read."""
         self._has_end = has_own(source, "end")
+        self.resumes = has_own(source, "resume")
         thread: ConnectorThread | None = None
         if is_asynchronous(source):
             self._pump: Pump = TaskPump(source, name, self._received)
@@ -71,8 +72,8 @@ class PartitionedRunner:
             thread = pump.thread
         self._calls = ConnectorCalls(source, name, self._waits, thread)
         self._watch = None if thread is None else StuckWatch(thread, name, on_stuck)
-        self._unresolved: dict[str, int] = {}
-        """The readings of splits whose first position is not known."""
+        self._unresolved: dict[str, Split] = {}
+        """Splits of which it is not known where this run starts."""
         self._resolved = asyncio.Event()
         self._resolved.set()
         self._notices = CommitNotices(source, self._calls, self._waits)
@@ -104,9 +105,9 @@ class PartitionedRunner:
         match position.kind:
             case SplitKind.AT | SplitKind.NEW:
                 self._pump.add(split, added.reading, added.base)
-            case SplitKind.INITIAL:
+            case SplitKind.INITIAL | SplitKind.EARLIER:
                 is_resolving = bool(self._unresolved)
-                self._unresolved[split] = added.reading
+                self._unresolved[split] = added
                 self._resolved.clear()
                 if not is_resolving:
                     self._begin(self._resolve())
@@ -232,34 +233,42 @@ class PartitionedRunner:
         return names
 
     async def resolved(self) -> None:
-        """Wait until the first position of each split is known."""
+        """Wait until it is known where each split is read from."""
         await self._resolved.wait()
 
     async def _resolve(self) -> None:
         while self._unresolved:
-            split, reading = next(iter(self._unresolved.items()))
+            name, split = next(iter(self._unresolved.items()))
             try:
-                base = await self._calls.until_answered(
-                    "start",
-                    lambda: self._calls.call("start", split),  # noqa: B023
-                )
-                base = plain_position(base, Method(self._source, "start"), split)
+                base = await self._asked(split)
             except WallarooError as error:
                 self._fail(error)
                 return
             except SourceError as error:
-                self._end(split, reading, error.what)
+                self._end(name, split.reading, error.what)
             else:
-                self._started(split, reading, base)
-            if self._unresolved.get(split) == reading:
-                del self._unresolved[split]
+                self._started(split, base)
+            if self._unresolved.get(name) is split:
+                del self._unresolved[name]
         self._resolved.set()
 
-    def _started(self, name: str, reading: int, base: Any) -> None:
-        split = self._splits.all.get(name)
-        if split is not None and split.reading == reading:
-            self._splits.started(name, base)
-            self._pump.add(name, reading, base)
+    async def _asked(self, split: Split) -> Any:
+        """Return where a split starts, or where this run goes on with it."""
+        is_earlier = split.kind is SplitKind.EARLIER
+        method, more = ("resume", (split.base,)) if is_earlier else ("start", ())
+        base = await self._calls.until_answered(
+            method, lambda: self._calls.call(method, split.name, *more)
+        )
+        return plain_position(base, Method(self._source, method), split.name)
+
+    def _started(self, split: Split, base: Any) -> None:
+        if self._splits.all.get(split.name) is not split:
+            return
+        self._splits.started(split.name, base)
+        if split.kind is SplitKind.ENDED:
+            self.split_ended(split.name)
+        else:
+            self._pump.add(split.name, split.reading, split.base)
 
     def committed(self, positions: Mapping[str, SplitPosition]) -> None:
         """A checkpoint with these positions is committed."""
