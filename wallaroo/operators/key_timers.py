@@ -62,13 +62,6 @@ class KeyTimers:
         """Return how many keys have pending timers."""
         return len(self._state)
 
-    @property
-    def pending_count(self) -> int:
-        """Return how many timers are pending."""
-        if self._only_name is not None:
-            return len(self._state)
-        return sum(map(len, self._state.objects.values()))
-
     def rebuild(self) -> None:
         """Find what is due from the state again, after a restore or when keys have moved."""
         self._adapt()

@@ -15,7 +15,7 @@ was touched cannot be dropped by a sweep that saw it before.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wallaroo.timing.instants import BEFORE_ALL
@@ -145,27 +145,3 @@ class Generations:
             for quarter in [each for each in generations if each >= self.quarter]:
                 self.young.update(generations.pop(quarter))
         self._older = deque(sorted(generations.items(), key=lambda each: -each[0]))
-
-
-class LastTouches:
-    """When each key was touched last, by event time, if a state has to expire to the nanosecond.
-
-    It is the same in each replay, whenever generations grow older.
-    """
-
-    def __init__(self, ttl_ns: int, times: dict[Any, int] | None = None) -> None:
-        self._ttl_ns = ttl_ns
-        self.times: dict[Any, int] = times if times is not None else {}
-        """By key, as a checkpoint has them."""
-
-    def touch(self, key: Any, time: int) -> bool:
-        """Note a record of a key; return whether it may find the state of the key."""
-        last = self.times.get(key)
-        if last is None or time > last:
-            self.times[key] = time
-        return last is not None and time - last < self._ttl_ns
-
-    def remove(self, keys: Iterable[Any]) -> None:
-        """Forget keys whose states are gone."""
-        for key in keys:
-            self.times.pop(key, None)

@@ -187,6 +187,11 @@ class Firing:
     until: Callable[[Any, Any], Any] | None = None
     """``until(key, accumulator)``: if it is true, the window fires and is forgotten at once."""
 
+    @property
+    def has_trigger(self) -> bool:
+        """Return whether windows give results before their end."""
+        return bool(self.until or self.early_count or self.early_every_ns)
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -320,9 +325,7 @@ class WindowSpec:
     @property
     def fires_each_record(self) -> bool:
         """Return whether each record gives a result: one window forever, without a trigger."""
-        rules = self.firing
-        has_trigger = rules.until or rules.early_count or rules.early_every_ns
-        return isinstance(self.windows, GlobalWindows) and not has_trigger
+        return isinstance(self.windows, GlobalWindows) and not self.firing.has_trigger
 
     @property
     def is_in_parts(self) -> bool:

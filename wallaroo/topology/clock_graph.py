@@ -10,7 +10,7 @@ wait, and whose times hold the watermark back.
 from dataclasses import dataclass, field
 
 from wallaroo.names import EdgeId, StepId
-from wallaroo.topology.plan import Application, Feed, Stage
+from wallaroo.topology.plan import Application, Stage
 from wallaroo.topology.timing import needs_time, timed_flows
 
 
@@ -114,11 +114,8 @@ class _Builder:
             return _Place(self._add(Point(f"source {name}", source=flow)))
         point = self._add(Point(f"pipeline {name}"))
         for feed in self._plan.inner[flow - len(self._plan.pipelines)].feeds:
-            self._lead(self._fed_from(feed), point, None)
+            self._lead(self._ends[feed.pipeline], point, None)
         return _Place(point)
-
-    def _fed_from(self, feed: Feed) -> _Place:
-        return self._ends[feed.pipeline]
 
     def _enter(self, place: _Place, stage: Stage, edge: EdgeId) -> _Place:
         """Go over an exchange: to a timed state, if one is directly behind it."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wallaroo.timing.expiry import Generations, LastTouches
+from wallaroo.timing.expiry import Generations
 
 
 class Toucher:
@@ -142,15 +142,3 @@ def test_a_restored_key_without_a_time_starts_to_live_with_the_first_time() -> N
     assert not generations.has_expired
     generations.expire(1_050)
     assert generations.has_expired
-
-
-def test_an_exact_state_is_gone_for_a_record_that_is_a_time_to_live_later() -> None:
-    touches = LastTouches(40)
-    assert not touches.touch("a", 100)
-    assert touches.touch("a", 139)
-    assert touches.touch("a", 120)
-    assert not touches.touch("a", 179)
-    restored = LastTouches(40, dict(touches.times))
-    assert restored.touch("a", 200)
-    restored.remove(["a", "b"])
-    assert not restored.touch("a", 201)

@@ -126,13 +126,13 @@ def write_rest(
 
 
 def write_port(
-    plan: Application, pipeline: Flow, port: Port, bindings: Bindings, probe: Probe | None = None
+    plan: Application, pipeline: Flow, port: Port, bindings: Bindings
 ) -> Callable[..., None]:
     """Return the function that runs what leaves a pipeline by this port, with its times.
 
     For *late*: ``run(keys, records, times)``. For *fired* the last step says what it takes.
     """
-    return _ChainWriter(plan, pipeline, bindings, probe).write_port(port)
+    return _ChainWriter(plan, pipeline, bindings, None).write_port(port)
 
 
 def write_handler_chain(

@@ -125,9 +125,9 @@ def _write_built_in(text: ChainText, step: Step, aggregation: AggregationSpec) -
 
 def _may_extend(spec: WindowSpec) -> bool:
     """Return whether a chain may extend a session by itself: nobody looks at each record."""
-    windows, rules = spec.windows, spec.firing
-    has_trigger = rules.until or rules.early_count or rules.early_every_ns
-    return isinstance(windows, SessionWindows) and windows.longest_ns is None and not has_trigger
+    windows = spec.windows
+    is_plain = isinstance(windows, SessionWindows) and windows.longest_ns is None
+    return is_plain and not spec.firing.has_trigger
 
 
 def _write_extension(text: ChainText, step: Step, gap_ns: int) -> None:
