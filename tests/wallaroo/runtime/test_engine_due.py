@@ -5,6 +5,8 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from tests.wallaroo.operators.mesh import stateless_plan
 from tests.wallaroo.runtime.engine_events import EventsIgnored
 from tests.wallaroo.runtime.test_engine_turns import Endless
@@ -137,6 +139,28 @@ def test_records_do_not_wait_for_what_is_due_while_output_is_under_pressure() ->
     played.events.must_pause = True
     played.engine.frame_arrived(cast(Link, FrameLink()), barrier())
     assert played.turn() == ["barrier"]
+
+
+def last_windows_under_pressure() -> list[str]:
+    """Return what runs while the outbox is full, which only the last barrier empties."""
+    played = Played(70)
+    played.events.must_pause = True
+    assert played.engine._due is not None
+    played.engine._due.stop_waiting()
+    played.engine.schedule()
+    return played.turn()
+
+
+def test_the_last_windows_fire_under_pressure_since_the_last_barrier_waits_for_them() -> None:
+    assert last_windows_under_pressure() == ["due 64"]
+
+
+def test_the_planted_bug_of_last_windows_that_wait_for_the_outbox_is_found_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(DueWork, "stop_waiting", lambda _: None)
+    with pytest.raises(AssertionError):
+        test_the_last_windows_fire_under_pressure_since_the_last_barrier_waits_for_them()
 
 
 class TimersOfTwoPipelines:

@@ -5,7 +5,7 @@ move, a half-fired window and a crash that belong together.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from math import gcd
 
@@ -16,7 +16,7 @@ from tests.wallaroo.timing.windowed import JOIN, LISTED, spec_of
 from wallaroo.testing.model import TimedRecord, fixed_windows
 from wallaroo.timing.pane_saving import ChunkKind, PaneChanges, PaneChunk
 from wallaroo.timing.pane_store import PaneStore
-from wallaroo.timing.panes import LAYERS_MAX, Pane
+from wallaroo.timing.panes import LAYERS_MAX, Layer, Pane
 from wallaroo.timing.window_spec import AggregationSpec, FixedWindows
 
 BOUND = 8
@@ -97,6 +97,22 @@ def test_any_order_of_events_gives_the_windows_of_the_definition(windows: FixedW
 def test_an_aggregation_that_cannot_merge_gives_the_same() -> None:
     for seed in range(SEEDS):
         compare(seed, FixedWindows(10, 10), LISTED)
+
+
+def test_the_planted_bug_of_unsaved_layers_that_are_merged_is_found_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def merged(self: Pane, lower: Layer, upper: Layer, step: int) -> Iterator[None]:
+        yield from original(self, lower, upper, step)
+        self.unsaved = [layer for layer in self.unsaved if layer not in (lower, upper)]
+
+    original = Pane.merged
+    monkeypatch.setattr(Pane, "merged", merged)
+    monkeypatch.setattr(Pane.layers_to_merge, "__defaults__", (2,))
+    monkeypatch.setattr(Layer, "is_saved", property(lambda _: True, lambda *_: None), raising=False)
+    with pytest.raises(AssertionError):
+        for seed in range(100):
+            compare(seed, FixedWindows(10, 10), JOIN)
 
 
 def pane(aggregation: AggregationSpec = JOIN) -> Pane:
