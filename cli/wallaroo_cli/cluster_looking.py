@@ -177,7 +177,7 @@ def clocks(**options: Any) -> None:
 
 
 @click.command(
-    short_help="Show one state object.",
+    short_help="Show one state object, or the windows of a key.",
     context_settings={"ignore_unknown_options": True},  # a key may be -5
 )
 @click.argument("state")
@@ -187,12 +187,12 @@ def clocks(**options: Any) -> None:
 @timeout_option
 @report_errors
 def get(**options: Any) -> None:
-    """Show the present object of KEY in STATE.
+    """Show the present object of KEY in STATE, with the timers and alarms that are pending for it.
 
-    A state of to_stateful has one object, and needs no KEY. The exit status is 1 if there is no
-    such key.
+    For a state of windows, show the windows of KEY that have not fired. A state of to_stateful has
+    one object, and needs no KEY. The exit status is 1 if there is no such key.
     """
-    ask_and_show(options, "get", lambda answer: click.echo(answer["text"]))
+    ask_and_show(options, "get", views.print_key)
 
 
 @click.command(short_help="Show what happened: losses, recoveries, resizes.")

@@ -436,3 +436,37 @@ def test_a_changed_membership_is_told_with_what_moved() -> None:
     assert views.resize_text({"accepted": True, "added": [], "left": ["w2"]}) == (
         "accepted: w2 to leave; the log reports the result"
     )
+
+
+# What a key has
+
+
+def test_the_windows_of_a_key_are_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    second = 1_000_000_000
+    window = {"start": 60 * second, "end": 120 * second, "accumulator": [1], "text": "[1]"}
+    endless = {"start": None, "end": None, "accumulator": 7, "text": "7"}
+    views.print_key({"text": "", "windows": [window, endless], "window_count": 3, "timers": []})
+    shown = capsys.readouterr()
+    assert [line.split() for line in shown.out.splitlines()] == [
+        ["window", "from", "to", "accumulator"],
+        ["1970-01-01", "00:01:00.000", "1970-01-01", "00:02:00.000", "[1]"],
+        ["-", "-", "7"],
+    ]
+    assert "first 2 of 3 windows" in shown.err
+
+
+def test_the_timers_of_a_key_are_behind_its_object(capsys: pytest.CaptureFixture[str]) -> None:
+    timers = [
+        {"name": "poll", "kind": "alarm", "at": 1_500_000_000},
+        {"name": "two\nlines", "kind": "timer", "at": 2_000_000_000},
+    ]
+    views.print_key({"text": "Machine()", "windows": [], "window_count": 0, "timers": timers})
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["Machine()"],
+        [],
+        ["pending", "name", "at"],
+        ["alarm", "poll", "1970-01-01", "00:00:01.500"],
+        ["timer", "two·lines", "1970-01-01", "00:00:02.000"],
+    ]
+    views.print_key({"text": "7", "windows": [], "window_count": 0, "timers": []})
+    assert capsys.readouterr().out == "7\n"

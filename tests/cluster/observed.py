@@ -11,6 +11,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import Metric
+
+from tests.cluster.counted import samples_of
 from tests.cluster.harness import APPLICATIONS
 from wallaroo_workers.application import load_plan
 from wallaroo_workers.initializer.cluster import Cluster, ClusterSettings
@@ -24,6 +28,16 @@ WAIT_S = 60.0
 LOOK_S = 0.02
 
 
+class Collector:
+    """What a registry of prometheus-client asks."""
+
+    def __init__(self, observatory: Observatory) -> None:
+        self._observatory = observatory
+
+    def collect(self) -> list[Metric]:
+        return [*self._observatory.prometheus_families()]
+
+
 class Observed:
     """One run."""
 
@@ -35,6 +49,12 @@ class Observed:
     @property
     def observatory(self) -> Observatory:
         return self._cluster.observatory
+
+    def scraped(self) -> dict[str, list[Any]]:
+        """Samples by name, as the text for Prometheus says them."""
+        registry = CollectorRegistry()
+        registry.register(Collector(self.observatory))
+        return samples_of(generate_latest(registry).decode())
 
     def snapshot(self) -> dict[str, Any]:
         return self.observatory.snapshot()

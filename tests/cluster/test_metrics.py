@@ -6,15 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.metrics_core import Metric
 
 from tests.cluster.counted import (
     TEXTS,
     WORDS,
     counts_by_worker,
     expected,
-    samples_of,
     summed,
 )
 from tests.cluster.harness import Receiver, free_ports
@@ -28,25 +25,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-class Collector:
-    """What a registry of prometheus-client asks."""
-
-    def __init__(self, run: Observed) -> None:
-        self._run = run
-
-    def collect(self) -> list[Metric]:
-        return [*self._run.observatory.prometheus_families()]
-
-
-def scraped(run: Observed) -> dict[str, list[Any]]:
-    """Samples by name, as the text for Prometheus says them."""
-    registry = CollectorRegistry()
-    registry.register(Collector(run))
-    return samples_of(generate_latest(registry).decode())
-
-
 def check_prometheus(run: Observed, counts: dict[str, list[int]]) -> None:
-    samples = scraped(run)
+    samples = run.scraped()
     assert summed(counts_by_worker(samples)) == counts
     latencies = [sample.value for sample in samples["wallaroo_latency_seconds_count"]]
     assert 0 < sum(latencies) <= sum(counts[node][1] for node in counts if "sink" in node)

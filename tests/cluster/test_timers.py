@@ -1,9 +1,15 @@
 """Timers, alarms and keys that expire on a worker with a real clock."""
 # mypy: allow-untyped-decorators
 
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 import wallaroo
+from tests.cluster.harness import Receiver, free_ports
+from tests.cluster.observed import Observed, observed
 from wallaroo.testing import TestSink, TestSource
 
 pytestmark = pytest.mark.cluster
@@ -53,3 +59,48 @@ def test_timers_and_alarms_that_are_pending_fire_once_at_the_end_of_the_input() 
         "c polled after 2",
         "c silent after 2",
     ]
+
+
+def timed_metrics(run: Observed) -> Counter[str]:
+    """Return the metrics of timers and expiry of all workers, as Prometheus reads them."""
+    found: Counter[str] = Counter()
+    for name, samples in run.scraped().items():
+        for each in samples:
+            if each.labels.get("state") == "watch" and name in METRICS:
+                found[f"{name} {each.labels.get('kind', '')}".strip()] += int(each.value)
+    return +found
+
+
+METRICS = ("wallaroo_timers_pending", "wallaroo_timers_fired_total", "wallaroo_expired_total")
+
+
+async def test_prometheus_reads_what_is_pending_what_has_fired_and_what_has_expired(
+    tmp_path: Path,
+) -> None:
+    receiver = Receiver()
+    async with observed(
+        "watched_machines", tmp_path, [receiver.address], workers=2, ports=free_ports(1)
+    ) as run:
+
+        async def wait_metrics(what: str, expected: dict[str, int]) -> None:
+            def is_there(_: dict[str, Any]) -> bool:
+                return timed_metrics(run) == Counter(expected)
+
+            await run.until(what, is_there)
+
+        await run.send("readings", [b"drill 0", b"saw 1", b"drill 2"])
+        await wait_metrics(
+            "all timers are pending",
+            {"wallaroo_timers_pending timer": 4, "wallaroo_timers_pending alarm": 2},
+        )
+        await run.send("readings", [b"lathe 6000"])
+        await wait_metrics(
+            "both machines are silent and have expired",
+            {
+                "wallaroo_timers_pending timer": 2,
+                "wallaroo_timers_pending alarm": 1,
+                "wallaroo_timers_fired_total timer": 2,
+                "wallaroo_expired_total": 2,
+            },
+        )
+        assert "wallaroo_windows_open" not in run.scraped()

@@ -1,6 +1,7 @@
 """Windows by event time on real workers: all clocks move together, and each result comes once."""
 
 import contextlib
+import json
 import random
 import socket
 from collections import Counter
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import wallaroo
 from tests.cluster.durable import kill, lines_in, wait_checkpoints
 from tests.cluster.harness import Cluster, application_options, run_to_end, running, wait_until
 from wallaroo_cli.cluster import main
@@ -72,6 +74,14 @@ def wait_results(folder: Path, first: int, end: int) -> None:
     assert lines_in(folder / "out") == expected
 
 
+def ask(folder: Path, *arguments: str) -> str:
+    """Return what a command answers."""
+    with contextlib.chdir(folder):
+        ended = CliRunner().invoke(main, arguments, catch_exceptions=False)
+    assert ended.exit_code == 0, ended.stderr
+    return ended.stdout
+
+
 def test_windows_fire_on_all_workers_though_one_alone_reads(tmp_path: Path) -> None:
     with listening(tmp_path, 3) as (cluster, connection):
         send(connection, 0, 36)
@@ -86,6 +96,10 @@ def test_a_stop_keeps_open_windows_for_the_next_run(tmp_path: Path) -> None:
     with listening(tmp_path, 3, *CHECKPOINTS) as (cluster, connection):
         send(connection, 0, 36)
         wait_results(tmp_path, 0, 30)
+        shown = json.loads(ask(tmp_path, "get", "count", KEYS[0], "--json"))
+        assert [(each["start"], each["accumulator"]) for each in shown["windows"]] == [
+            (wallaroo.seconds(30), 6)
+        ]
         assert cluster.stop() == 0
     assert lines_in(tmp_path / "out") == results(0, 30)
     with listening(tmp_path, 1, *CHECKPOINTS) as (cluster, connection):
@@ -118,12 +132,6 @@ def test_a_worker_is_killed_while_windows_are_open(tmp_path: Path, is_holder: bo
         assert cluster.stop() == 0
 
 
-def resize(folder: Path, *arguments: str) -> None:
-    with contextlib.chdir(folder):
-        ended = CliRunner().invoke(main, arguments, catch_exceptions=False)
-    assert ended.exit_code == 0, ended.stderr
-
-
 @pytest.mark.parametrize("leaves_holder", [False, True])
 def test_the_cluster_grows_and_shrinks_while_windows_are_open(
     tmp_path: Path, leaves_holder: bool
@@ -131,14 +139,14 @@ def test_the_cluster_grows_and_shrinks_while_windows_are_open(
     with listening(tmp_path, 2, *CHECKPOINTS) as (cluster, connection):
         send(connection, 0, 36)
         wait_results(tmp_path, 0, 30)
-        resize(tmp_path, "grow", "--workers", "1")
+        ask(tmp_path, "grow", "--workers", "1")
         send(connection, 36, 66)
         wait_results(tmp_path, 0, 60)
         holder = cluster.pid_of_connection(connection)
         leaving = next(
             name for name in ("w1", "w2", "w3") if (cluster.pid(name) == holder) is leaves_holder
         )
-        resize(tmp_path, "shrink", "--names", leaving)
+        ask(tmp_path, "shrink", "--names", leaving)
         send(connection, 66, 96)
         wait_results(tmp_path, 0, 90)
         assert cluster.stop() == 0

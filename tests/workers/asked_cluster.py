@@ -27,7 +27,7 @@ from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.topology.plan import Application
 from wallaroo.wire.control import ControlFrame, Counted
 from wallaroo.wire.requests import Query, Replied, from_json, to_json
-from wallaroo.worker.state_queries import KeyPages, get_object, key_counts, key_of
+from wallaroo.worker.state_queries import KeyPages, get_key, key_counts, key_of
 from wallaroo_workers.initializer.control.requests import Requests
 from wallaroo_workers.initializer.control.run_context import Reach
 
@@ -148,7 +148,7 @@ class AskedCluster(Story):
                 params = from_json(frame.params)
                 return {"was_there": states[params["state"]].delete(key_of(params))}
             case _:
-                return get_object(states, from_json(frame.params))
+                return get_key(states, None, from_json(frame.params))
 
     async def resize(self, added: Any, leaving: Any) -> dict[str, Any]:
         if self.refusal is not None:

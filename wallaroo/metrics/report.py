@@ -46,6 +46,8 @@ class Report:
     """By pipeline: the sum of the lags that are known."""
     clocks: list[dict[str, Any]] = field(default_factory=list)
     """Of each timed state, as ``wallaroo.runtime.clock_facts`` has it."""
+    timers: list[dict[str, Any]] = field(default_factory=list)
+    """Of each state with timers, alarms or keys that expire, as ``KeyedTimes.facts`` has it."""
     process: dict[str, Any] = field(default_factory=dict)
     """``cpu_s``, ``rss_bytes``, ``loop_lag_s``, ``gc_s``, ``gc_pause_s``, ``gc_count``,
     ``backlog_bytes``, ``paused``, ``connections``."""

@@ -59,6 +59,7 @@ def snapshot(gathering: Gathering, facts: dict[str, Any], now_s: float) -> dict[
         "splits": _splits(members),
         "rising_lags": gathering.rising_lags,
         "clocks": _clocks(gathering, members, now_s),
+        "timers": _timers(members),
         "states": _states(gathering, members),
         "checkpoints": _checkpoints(gathering, now_s),
         "dead_letters": [*gathering.dead_letters],
@@ -322,6 +323,15 @@ def _clocks(gathering: Gathering, members: dict[str, Member], now_s: float) -> l
     return [
         {**row, "late_rate": gathering.rates.rate(("late", row["state"]))}
         for row in clock_rows(facts, gathering.plan.pipelines, round(now_s * 1e9))
+    ]
+
+
+def _timers(members: dict[str, Member]) -> list[dict[str, Any]]:
+    return [
+        {**state, "worker": name}
+        for name, member in members.items()
+        if member.report is not None
+        for state in member.report.timers
     ]
 
 

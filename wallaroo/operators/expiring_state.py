@@ -204,9 +204,15 @@ class ExpiringState(TimedState):
             found = self._generations.next_expired()
             if found is None:
                 return
-            self.expired_count += 1
-            self.delete(found[0])
+            self.expire(found[0])
             yield found
+
+    def expire(self, key: Any) -> Any:
+        """Forget a key that has expired; return its object, or ``None`` if it has none."""
+        found = self.get(key)
+        if self.delete(key):
+            self.expired_count += 1
+        return found
 
     def rebuild(self) -> None:
         """Find the generations of all keys again, after a restore or when keys have moved."""

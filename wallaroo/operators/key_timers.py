@@ -15,6 +15,15 @@ from wallaroo.timing.instants import BEFORE_ALL, END
 from wallaroo.timing.timers import NamedTimers, OneTimer
 
 
+class PendingTimer(NamedTuple):
+    """A timer or an alarm that has not fired, as queries show it."""
+
+    name: str
+    kind: str
+    """``timer`` or ``alarm``."""
+    time: int
+
+
 class Due(NamedTuple):
     """A timer that is due, and is not pending any more."""
 
@@ -46,7 +55,7 @@ class KeyTimers:
         self._names = frozenset(names)
         self._first_name = names[0]
         self._only_name = names[0] if len(names) == 1 else None
-        self._kind = kind
+        self.kind = kind
         self.clock = BEFORE_ALL
         """Timers up to here are due."""
         self.fired_count = 0
@@ -61,6 +70,11 @@ class KeyTimers:
     def key_count(self) -> int:
         """Return how many keys have pending timers."""
         return len(self._state)
+
+    @property
+    def pending_count(self) -> int:
+        """Return how many timers are pending."""
+        return len(self._state) if self._only_name is not None else self._named.count
 
     def rebuild(self) -> None:
         """Find what is due from the state again, after a restore or when keys have moved."""
@@ -99,7 +113,7 @@ class KeyTimers:
     def set(self, key: Any, name: str, time: int) -> None:
         """Set a timer of a key, or move it."""
         if name not in self._names:
-            raise _unknown(self._kind, name)
+            raise _unknown(self.kind, name)
         self._state.before_change(key)
         if self.clock >= END and self._firing_at is not None and time > self._firing_at:
             # One that sets itself again each minute would never let the input end.
@@ -117,7 +131,7 @@ class KeyTimers:
         if self._only_name is not None:
             self._state.replace(key, time)
         else:
-            self._state.replace(key, {**self._state.get(key, {}), name: time})
+            self._named.keep(key, name, time)
 
     def cancel(self, key: Any, name: str) -> bool:
         """Cancel a timer of a key; return whether there was one."""
@@ -138,12 +152,13 @@ class KeyTimers:
         else:
             self._named.cancel_all(key)
 
-    def pending(self, key: Any) -> dict[str, int]:
-        """Return the times of a key's timers, by name."""
+    def pending(self, key: Any) -> list[PendingTimer]:
+        """Return the timers of a key."""
         found = self._state.get(key)
         if found is None:
-            return {}
-        return {self._only_name: found} if self._only_name is not None else dict(found)
+            return []
+        times = {self._only_name: found} if self._only_name is not None else found
+        return [PendingTimer(name, self.kind, time) for name, time in times.items()]
 
     # What is due
 

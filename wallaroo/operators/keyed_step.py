@@ -7,7 +7,7 @@ from typing import Any
 from wallaroo.metrics.probe import Probe
 from wallaroo.operators.context import Context, note_read_time, note_watermark
 from wallaroo.operators.expiring_state import ExpiringState
-from wallaroo.operators.key_timers import KeyTimers, NoTimers
+from wallaroo.operators.key_timers import KeyTimers, NoTimers, PendingTimer
 from wallaroo.operators.keyed_handlers import HandlerKind, StepHandler, handlers_of
 from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.operators.timed_state import TimedState
@@ -29,14 +29,16 @@ class KeyedStep:
         self.state = state
         self.timers = _timers(states, step.timing.timers_state, step.timing.timers, "timer")
         self.alarms = _timers(states, step.timing.alarms_state, step.timing.alarms, "alarm")
-        for each in self._both():
+        for each in self.both:
             state.forget_with(each.forget)
         self.context = Context(
             self.timers or NoTimers("timer"), self.alarms or NoTimers("alarm"), state
         )
         self._runs: dict[tuple[HandlerKind, str], Run] = {}
 
-    def _both(self) -> list[KeyTimers]:
+    @property
+    def both(self) -> list[KeyTimers]:
+        """Return its timers and its alarms, if it has any."""
         return [each for each in (self.timers, self.alarms) if each is not None]
 
     # Chains
@@ -86,7 +88,7 @@ class KeyedStep:
     @property
     def has_due(self) -> bool:
         """Whether a timer or an alarm may be due."""
-        return any(each.has_due for each in self._both())
+        return any(each.has_due for each in self.both)
 
     def fire_some(self, count_max: int) -> int:
         """Call the functions of up to so many timers and alarms that are due."""
@@ -113,8 +115,9 @@ class KeyedStep:
 
     def expire_now(self, key: Any, time: int) -> None:
         """Forget a key that a record at this time must not find."""
-        found = self.state.get(key)
-        self.state.delete(key)
+        state = self.state
+        assert isinstance(state, ExpiringState)
+        found = state.expire(key)
         if found is not None:
             self._expire(iter([(key, found, time)]))
 
@@ -129,10 +132,14 @@ class KeyedStep:
     def rebuild(self) -> None:
         """Find what is due again, after a restore or when keys have moved."""
         note_watermark(self.context, self.state.clock)
-        for each in self._both():
+        for each in self.both:
             each.rebuild()
         if self.timers is not None:
             self.timers.advance(self.state.clock)
+
+    def pending(self, key: Any) -> list[PendingTimer]:
+        """Return the timers and the alarms of a key."""
+        return [timer for each in self.both for timer in each.pending(key)]
 
     @property
     def next_alarm_ns(self) -> int | None:

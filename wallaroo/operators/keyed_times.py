@@ -8,11 +8,13 @@ checkpoints keep and resizes move; ``rebuild`` finds what is due in them afterwa
     clock -> advance -> has_due -> fire_some -> the function of the timer -> chain behind the step
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from wallaroo.operators.expiring_state import ExpiringState
+from wallaroo.operators.key_timers import KeyTimers, PendingTimer
 from wallaroo.operators.keyed_handlers import StepHandler
 from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.operators.keyed_step import KeyedStep, Run
@@ -80,22 +82,19 @@ class KeyedTimes:
 
     def advance(self, state: str, clock: int) -> None:
         """Move the clock of a state; ``fire_some`` runs what is due then."""
-        for each in self.steps.values():
-            if each.step.state == state:
-                each.advance(clock)
+        for each in self._using(state):
+            each.advance(clock)
         expiring = self._expiring.get(state)
         if expiring is not None and expiring.expiry.by_event_time:
             expiring.advance(clock)
 
     def clock(self, state: str) -> int:
         """Return the clock of a state."""
-        return min(
-            each.context.watermark for each in self.steps.values() if each.step.state == state
-        )
+        return min(each.context.watermark for each in self._using(state))
 
     def fired(self, state: str) -> int:
         """Return up to when everything of a state is given."""
-        using = [each for each in self.steps.values() if each.step.state == state]
+        using = self._using(state)
         fired = self.clock(state)
         for each in using:
             if each.timers is not None and each.timers.has_due:
@@ -164,7 +163,7 @@ class KeyedTimes:
 
     def pipeline_of(self, state: str) -> int:
         """Return the index of the pipeline in which something of this state is due."""
-        using = [each for each in self.steps.values() if each.step.state == state]
+        using = self._using(state)
         due = (each for each in using if each.has_due)
         return next(due, self._expires_by.get(state, using[0])).pipeline
 
@@ -192,27 +191,38 @@ class KeyedTimes:
 
     def figures(self, state: str) -> TimedFigures:
         """Return what is shown of the timers and alarms of a state."""
-        kinds = [
-            (kind, timers)
-            for each in self.steps.values()
-            if each.step.state == state
-            for kind, timers in (("timer", each.timers), ("alarm", each.alarms))
-            if timers is not None
-        ]
-        fired: dict[str, int] = {}
-        for kind, timers in kinds:
-            fired[kind] = fired.get(kind, 0) + timers.fired_count
-        return TimedFigures(sum(timers.key_count for _, timers in kinds), 0, fired)
+        key_counts = self._sums(state, lambda timers: timers.key_count)
+        fired = self._sums(state, lambda timers: timers.fired_count)
+        return TimedFigures(sum(key_counts.values()), 0, fired)
 
-    def pending(self, state: str, key: Any) -> dict[str, dict[str, int]]:
-        """Return the timers and the alarms of a key, by name."""
-        timers: dict[str, int] = {}
-        alarms: dict[str, int] = {}
-        for each in self.steps.values():
-            if each.step.state == state:
-                timers |= each.timers.pending(key) if each.timers is not None else {}
-                alarms |= each.alarms.pending(key) if each.alarms is not None else {}
-        return {"timers": timers, "alarms": alarms}
+    def facts(self) -> list[dict[str, Any]]:
+        """Return the numbers of each state: timers and alarms that are pending and that have fired,
+        by kind, and keys that have expired, or ``None`` if none ever does."""
+        return [
+            {
+                "state": state,
+                "pending": self._sums(state, lambda timers: timers.pending_count),
+                "fired": self._sums(state, lambda timers: timers.fired_count),
+                "expired": self._expiring[state].expired_count if state in self._expiring else None,
+            }
+            for state in dict.fromkeys(each.step.state for each in self.steps.values())
+            if state is not None
+        ]
+
+    def _sums(self, state: str, count_of: Callable[[KeyTimers], int]) -> dict[str, int]:
+        sums: Counter[str] = Counter()
+        for step in self._using(state):
+            for timers in step.both:
+                sums[timers.kind] += count_of(timers)
+        return dict(sums)
+
+    def _using(self, state: str) -> list[KeyedStep]:
+        return [each for each in self.steps.values() if each.step.state == state]
+
+    def pending(self, state: str, key: Any) -> list[PendingTimer]:
+        """Return the timers and the alarms of a key, by time."""
+        found = [timer for each in self._using(state) for timer in each.pending(key)]
+        return sorted(found, key=lambda timer: timer.time)
 
 
 def states_of(plan: Application, *, tracks_changes: bool) -> dict[str, KeyedState]:

@@ -51,8 +51,7 @@ class OpenWindow:
 
     start: int
     end: int
-    value: Any
-    """The accumulator."""
+    accumulator: Any
 
 
 class Changes(Protocol):
@@ -112,7 +111,11 @@ class SavedState(Protocol):
     # Requests
 
     def shown(self, key: Any) -> object | None:
-        """Return what a query shows of a key; ``None`` if it is not here."""
+        """Return the object of a key; ``None`` if it has none, or is not here."""
+        ...
+
+    def open_windows(self, key: Any) -> Sequence[OpenWindow]:
+        """Return the windows of a key that have not fired; none if this is a state of objects."""
         ...
 
     def delete(self, key: Any) -> bool:

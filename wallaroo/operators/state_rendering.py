@@ -8,6 +8,7 @@ import dataclasses
 import enum
 import math
 from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
 from wallaroo.describing import error_text, type_name
@@ -30,9 +31,19 @@ class TooLargeError(NotShownError):
 
 def show(value: object) -> dict[str, Any]:
     """Return ``type``, ``text``, and ``value`` in a form for JSON, or ``why_not``."""
+    return _show(value, _Plain())
+
+
+def show_each(values: Iterable[object]) -> list[dict[str, Any]]:
+    """Return what ``show`` returns for each of them; the limits hold for all of them together."""
+    plain = _Plain()
+    return [_show(value, plain) for value in values]
+
+
+def _show(value: object, plain: "_Plain") -> dict[str, Any]:
     shown: dict[str, Any] = {"type": type_name(value)}
     try:
-        shown["value"] = plain_of(value)
+        shown["value"] = _plain_of(value, plain)
     except TooLargeError as error:
         return {**shown, "text": short_repr(value), "value": None, "why_not": str(error)}
     except NotShownError as error:
@@ -62,8 +73,12 @@ def plain_of(value: object) -> Any:
     Raises ``NotShownError`` if it is too large or too deep, or if two keys would have the same
     text.
     """
+    return _plain_of(value, _Plain())
+
+
+def _plain_of(value: object, plain: "_Plain") -> Any:
     try:
-        return _Plain().of(value, 0)
+        return plain.of(value, 0)
     except NotShownError:
         raise
     except BaseException as error:

@@ -94,9 +94,12 @@ class TimedKeyedState:
     # Requests
 
     def shown(self, key: Any) -> object | None:
-        """Return the open windows of a key; ``None`` if there are none."""
-        found = self._index.get(key)
-        return [OpenWindow(each.start, each.end, value) for each, value in found] or None
+        """Return ``None``: a key has windows."""
+        return None
+
+    def open_windows(self, key: Any) -> Sequence[OpenWindow]:
+        """Return the windows of a key that have not fired."""
+        return [OpenWindow(each.start, each.end, value) for each, value in self._index.get(key)]
 
     def delete(self, key: Any) -> bool:
         """Delete a key and its windows; return whether it was here."""

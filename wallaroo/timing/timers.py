@@ -186,6 +186,8 @@ class NamedTimers:
         self._before_change = before_change
         self.due: dict[Any, dict[str, int]] = {} if due is None else due
         """The times of each key's timers by name, in the order in which they were set."""
+        self.count = sum(map(len, self.due.values()))
+        """How many timers are pending."""
         self._slots = Slots()
         self._ready: list[tuple[int, Any, str]] = []
         self._ready_until = BEFORE_ALL
@@ -205,10 +207,17 @@ class NamedTimers:
         elif len(name.encode()) > NAME_BYTES_MAX:
             raise ValueError(f"the name of a timer has more than {NAME_BYTES_MAX} bytes")
         times[name] = time
+        self.count += 1
         if time <= self._ready_until:
             insort_left(self._ready, (time, key, name), key=_descending)
         else:
             self._slots.add(key, time)
+
+    def keep(self, key: Any, name: str, time: int) -> None:
+        """Set a timer that ``take`` does not give."""
+        times = self.due.setdefault(key, {})
+        self.count += name not in times
+        times[name] = time
 
     def cancel(self, key: Any, name: str) -> bool:
         """Cancel a timer of a key; return whether there was one."""
@@ -223,6 +232,7 @@ class NamedTimers:
     def cancel_all(self, key: Any) -> int:
         """Cancel all timers of a key; return how many there were."""
         times = self.due.pop(key, {})
+        self.count -= len(times)
         for time in times.values():
             self._slots.discard(key, time)
         return len(times)
@@ -237,6 +247,7 @@ class NamedTimers:
                 if times is not None and times.get(name) == time:
                     self._before_change(key)
                     del times[name]
+                    self.count -= 1
                     if not times:
                         del self.due[key]
                     yield time, key, name
@@ -256,6 +267,7 @@ class NamedTimers:
 
     def _remove(self, key: Any, times: dict[str, int], name: str) -> None:
         time = times.pop(name)
+        self.count -= 1
         if time <= self._ready_until and (time, key, name) in self._ready:
             # Set again for the same time, it comes after others that were set before that.
             self._ready.remove((time, key, name))

@@ -3,17 +3,21 @@
 Each answer is made in one step between two batches, so each is small: a page of keys, one object.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wallaroo.errors import ClusterError
-from wallaroo.operators.saved_state import Cursor, SavedState
-from wallaroo.operators.state_rendering import show
+from wallaroo.operators.saved_state import Cursor, OpenWindow, SavedState
+from wallaroo.operators.state_rendering import show, show_each
+from wallaroo.operators.timed_states import TimedStates
 from wallaroo.routing.key_text import shown_key
 from wallaroo.routing.keys import Key, key_from_bytes
+from wallaroo.timing.instants import shown_ns
 
 PAGE_KEYS_MAX = 2000
 """A page of this many keys takes about 2 ms."""
+WINDOWS_SHOWN_MAX = 1000
+"""Of one key: sessions may be many."""
 
 States = Mapping[str, SavedState]
 """By the name of the state."""
@@ -56,12 +60,34 @@ class KeyPages:
             self.forget()
 
 
-def get_object(states: States, params: dict[str, Any]) -> dict[str, Any]:
-    """Return the state object of the key whose canonical bytes are ``key``, or its open windows, as
-    text and JSON."""
-    state = _state(states, params)
-    found = state.shown(key_of(params))
-    return {"is_there": False} if found is None else {"is_there": True, **show(found)}
+def get_key(states: States, timed: TimedStates | None, params: dict[str, Any]) -> dict[str, Any]:
+    """Return what the key whose canonical bytes are ``key`` has, as text and JSON.
+
+    ``value`` is its object. ``windows`` are those that have not fired, for a state of windows,
+    which has no objects. ``timers`` are its pending timers and alarms. Times are nanoseconds since
+    1970; a window without a start or an end has ``None``.
+    """
+    state, key = _state(states, params), key_of(params)
+    found, windows = state.shown(key), state.open_windows(key)
+    if found is None and not windows:
+        return {"is_there": False}
+    shown = {"type": None, "value": None, "text": ""} if found is None else show(found)
+    timers = [] if timed is None else timed.keyed.pending(params["state"], key)
+    return {
+        "is_there": True,
+        **shown,
+        "windows": _shown_windows(windows[:WINDOWS_SHOWN_MAX]),
+        "window_count": len(windows),
+        "timers": [{"name": each.name, "kind": each.kind, "at": each.time} for each in timers],
+    }
+
+
+def _shown_windows(windows: Sequence[OpenWindow]) -> list[dict[str, Any]]:
+    shown = []
+    for window, found in zip(windows, show_each(each.accumulator for each in windows), strict=True):
+        times = {"start": shown_ns(window.start), "end": shown_ns(window.end)}
+        shown.append({**times, "accumulator": found.pop("value"), **found})
+    return shown
 
 
 def key_of(params: dict[str, Any]) -> Key:

@@ -128,6 +128,7 @@ class Measuring:
             ],
             lags={name: lag for name, each in by_split.items() if (lag := each.lag) is not None},
             clocks=shown_clocks(engine.timing),
+            timers=[] if dataflow.timed is None else dataflow.timed.keyed.facts(),
             process=process,
             failures=failures,
             log=logs.new_lines(),

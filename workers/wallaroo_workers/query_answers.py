@@ -15,7 +15,7 @@ from wallaroo.wire.requests import Query, Replied, from_json, to_json
 from wallaroo.worker.machine import WorkerMachine
 from wallaroo.worker.rate import Rate
 from wallaroo.worker.split_facts import lag_facts, split_facts
-from wallaroo.worker.state_queries import KeyPages, get_object, key_counts, key_of
+from wallaroo.worker.state_queries import KeyPages, get_key, key_counts, key_of
 from wallaroo_workers.logs import get_logger, recent_lines, set_log_level
 from wallaroo_workers.sinks.process_sinks import ProcessSinks
 
@@ -66,7 +66,8 @@ class Answers:
             case "clocks":
                 return {"clocks": shown_clocks(self.machine.engine.timing)}
             case "get":
-                return get_object(self.machine.dataflow.saved_states, params)
+                dataflow = self.machine.dataflow
+                return get_key(dataflow.saved_states, dataflow.timed, params)
             case "delete":
                 was_there = self.machine.delete_key(params["state"], key_of(params))
                 return {"was_there": was_there}

@@ -214,6 +214,30 @@ def print_keys(keys: list[dict[str, Any]]) -> None:
         click.echo(f"{each['worker']}\t{each['type']}\t{each['key']}")
 
 
+def print_key(answer: dict[str, Any]) -> None:
+    """Print the object of a key, its windows that have not fired, and its pending timers."""
+    windows, timers = answer["windows"], answer["timers"]
+    if not windows:
+        click.echo(answer["text"])
+    else:
+        table = new_table("window from", "to", "accumulator")
+        for each in windows:
+            table.add_row(_time_text(each["start"]), _time_text(each["end"]), each["text"])
+        print_table(table)
+    if answer["window_count"] > len(windows):
+        click.echo(f"The first {len(windows):,} of {answer['window_count']:,} windows.", err=True)
+    if timers:
+        click.echo()
+        table = new_table("pending", "name", "at")
+        for each in timers:
+            table.add_row(each["kind"], plain(each["name"]), instant_text(each["at"]))
+        print_table(table)
+
+
+def _time_text(time_ns: int | None) -> str:
+    return NOTHING if time_ns is None else instant_text(time_ns)
+
+
 def print_log(lines: list[dict[str, Any]]) -> None:
     """Print log lines, each on one line of text."""
     for line in lines:

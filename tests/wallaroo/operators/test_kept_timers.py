@@ -10,7 +10,9 @@ from tests.wallaroo.operators.timed import fire_all
 from wallaroo.names import WorkerName
 from wallaroo.operators.dataflow import Dataflow, DataflowOptions
 from wallaroo.operators.saved_state import Moved, Progress, StateChunk
+from wallaroo.routing.keys import key_bytes
 from wallaroo.routing.partition_map import PartitionMap
+from wallaroo.worker.state_queries import get_key
 
 ME = WorkerName("w1")
 SECOND = wallaroo.seconds(1)
@@ -126,6 +128,11 @@ class Worker:
         fire_all(self.flow)
         return [row.decode() for _, rows in self.flow.take_output() for row in rows]
 
+    def shown(self, key: str) -> dict[str, Any]:
+        """Return what a query shows of a key."""
+        params = {"state": "watch", "key": key_bytes(key).hex()}
+        return get_key(self.flow.saved_states, self.flow.timed, params)
+
 
 def restored(parts: list[dict[str, dict[Any, Any]]], now_s: int) -> Worker:
     worker = Worker(now_s)
@@ -227,3 +234,29 @@ def test_timers_of_a_step_that_has_more_or_fewer_names_than_before_are_kept() ->
     worker.flow.states["watch~timers"].fill(StateChunk(["a"], [{"silent": 7 * SECOND, "x": 1}]), 0)
     worker.flow.states["watch~timers"].fill(StateChunk(["b"], [{"x": 1}]), 0)
     assert worker.bind().due(event_s=7) == ["a silent at 7"]
+
+
+def test_a_query_shows_what_is_pending_for_a_key() -> None:
+    worker = Worker(100).bind()
+    worker.read("a7", "b108")
+    shown = worker.shown("b")
+    assert shown["value"] == {"readings": 0} and shown["windows"] == []
+    assert shown["timers"] == [
+        {"name": "poll", "kind": "alarm", "at": 105 * SECOND},
+        {"name": "silent", "kind": "timer", "at": 108 * SECOND},
+    ]
+    worker.now_s = 105
+    worker.due(event_s=110)
+    assert worker.shown("b")["timers"] == []
+    assert worker.keyed.facts() == [
+        {
+            "state": "watch",
+            "pending": {"timer": 0, "alarm": 0},
+            "fired": {"timer": 2, "alarm": 2},
+            "expired": 0,
+        }
+    ]
+    worker.now_s = 151
+    worker.due(event_s=110)
+    assert worker.shown("b") == {"is_there": False}
+    assert worker.keyed.facts()[0]["expired"] == 2

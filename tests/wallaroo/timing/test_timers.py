@@ -164,6 +164,8 @@ def _compare(chance: random.Random, names: list[str]) -> None:
         else:
             # One is given at a time, as if the firing was interrupted.
             expected.accept(next(timers.take(clock), None), clock)
+        if len(names) > 1:
+            assert timers.count == len(expected.entries)
     for given in timers.take(clock + 9 * SLOT):
         expected.accept(given, clock + 9 * SLOT)
     assert expected.entries == []

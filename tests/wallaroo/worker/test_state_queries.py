@@ -10,7 +10,7 @@ from wallaroo.errors import ClusterError
 from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.routing.keys import canonical_key, key_bytes
 from wallaroo.worker.rate import Rate
-from wallaroo.worker.state_queries import PAGE_KEYS_MAX, KeyPages, get_object, key_counts
+from wallaroo.worker.state_queries import PAGE_KEYS_MAX, KeyPages, get_key, key_counts
 
 
 def page(
@@ -97,15 +97,18 @@ def test_one_object_is_found_by_the_bytes_of_its_key() -> None:
     states = {"s": KeyedState({canonical_key(value): value for value in (True, 1)})}
     for value in (True, 1):
         key = key_bytes(canonical_key(value)).hex()
-        found = get_object(states, {"state": "s", "key": key})
+        found = get_key(states, None, {"state": "s", "key": key})
         assert found == {
             "is_there": True,
             "type": type(value).__name__,
             "value": value,
             "text": repr(value),
+            "windows": [],
+            "window_count": 0,
+            "timers": [],
         }
     missing = key_bytes("1").hex()
-    assert get_object(states, {"state": "s", "key": missing}) == {"is_there": False}
+    assert get_key(states, None, {"state": "s", "key": missing}) == {"is_there": False}
 
 
 def test_a_state_that_is_not_there_is_an_error() -> None:

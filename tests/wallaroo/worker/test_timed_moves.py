@@ -22,7 +22,7 @@ from wallaroo.timing.window_spec import (
     WindowSpec,
 )
 from wallaroo.topology.plan import Application
-from wallaroo.worker.state_queries import KeyPages, get_object
+from wallaroo.worker.state_queries import KeyPages, get_key
 
 BOUND = 6
 SEEDS = 12
@@ -97,21 +97,22 @@ def test_open_windows_of_a_key_are_shown_and_go_with_it(name: str) -> None:
     (worker,) = timed.workers.values()
     ((state, saved),) = worker.flow.saved_states.items()
     params = {"state": state, "key": key_bytes("a").hex()}
-    found = get_object(worker.flow.saved_states, params)
-    assert found["is_there"] and all(
-        {*each} == {"start", "end", "value"} for each in found["value"]
-    )
+    found = get_key(worker.flow.saved_states, worker.flow.timed, params)
+    assert found["is_there"] and found["value"] is None and found["timers"] == []
+    assert found["window_count"] == len(found["windows"]) > 0
+    for each in found["windows"]:
+        assert each["start"] <= 2 <= each["end"] and each["accumulator"] is not None
     page = KeyPages().page(worker.flow.saved_states, {"state": state, "first": 0, "count": 9})
     assert page == {"keys": [["str", "a", False], ["str", "b", False]], "is_last": True}
     assert saved.delete("a")
     assert not saved.delete("a")
-    assert get_object(worker.flow.saved_states, params) == {"is_there": False}
+    assert get_key(worker.flow.saved_states, worker.flow.timed, params) == {"is_there": False}
     timed.commit()
     timed.freeze()
     timed.commit()
     timed.crash(["w0"])
     (worker,) = timed.workers.values()
-    assert get_object(worker.flow.saved_states, params) == {"is_there": False}
+    assert get_key(worker.flow.saved_states, worker.flow.timed, params) == {"is_there": False}
     results = timed.finish()
     assert results and all("key='b'" in line for line in results)
 

@@ -85,6 +85,7 @@ class LivelyCluster:
             "sinks": self._sinks(rate),
             "sources": self._sources(rate),
             "splits": _splits(),
+            "clocks": _clocks(now),
             "states": self._states(total),
             "checkpoints": self._checkpoints(now),
             "events": _events(self.started_s, now),
@@ -176,7 +177,10 @@ class LivelyCluster:
             raise ClusterError("state 'market' has no key 'NOT THERE' of the type str")
         shown = {"symbol": params["key"], "bid": 53.2, "note": HOSTILE}
         where = {"state": "market", "key": params["key"], "key_type": "str", "worker": "w2"}
-        return {**where, "type": "Market", "text": f"Market{shown}", "value": shown}
+        found = {"type": "Market", "text": f"Market{shown}", "value": shown}
+        windows = [{"start": 60 * 10**9, "end": 120 * 10**9, "accumulator": 5, "text": HOSTILE}]
+        timers = [{"name": "silent", "kind": "timer", "at": 1_500_000_000}]
+        return {**where, **found, "windows": windows, "window_count": 2, "timers": timers}
 
     # Parts of the snapshot
 
@@ -358,6 +362,17 @@ def _splits() -> list[dict[str, Any]]:
     shared = {"pipeline": "market data", "worker": "w3", "lag_s": None, "caught_up": False,
               "held": "", "held_s": None, "ended": False, "problem": ""}  # fmt: skip
     return [{**shared, **row} for row in rows]
+
+
+def _clocks(now: float) -> list[dict[str, Any]]:
+    shared = {"ended": False, "due": False, "fired": {}, "by_worker": {}, "quiet_s": None}
+    held_by = "source 'orders' on w3, silent for 5 s"
+    return [
+        {**shared, "state": "market", "clock_ns": 60_500_000_000, "lag_s": 20.0, "open": 31,
+         "late": 1200, "late_rate": 2.5, "due": True, "held_by": held_by},
+        {**shared, "state": "totals", "clock_ns": None, "lag_s": None, "open": 0, "late": 0,
+         "late_rate": 0.0, "held_by": "the first record"},
+    ]  # fmt: skip
 
 
 def _events(started_s: float, now: float) -> list[dict[str, Any]]:

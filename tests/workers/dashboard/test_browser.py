@@ -306,8 +306,25 @@ def test_the_state_of_a_key_is_shown(opened: Watched, served: ServedInThread) ->
     page.get_by_role("button", name="Look up").click()
     expect(page.locator(".answer dl")).to_contain_text("Market")
     expect(page.locator(".answer dl")).to_contain_text("<script>")
+    windows = page.get_by_role("table", name="The first 1 of 2 windows")
+    expect(windows).to_contain_text("1970-01-01 00:02:00.000 UTC")
+    expect(windows).to_contain_text("<script>")
+    timers = page.get_by_role("table", name="Pending timers and alarms")
+    expect(timers).to_contain_text("silent")
     opened.screenshot("state-key")
     assert served.cluster.asked == [("get", {"state": "market", "key": "AAPL", "type": "str"})]
+
+
+def test_clocks_are_shown_with_what_they_wait_for(opened: Watched) -> None:
+    page = opened.page
+    clocks = page.get_by_role("table", name="Clocks of states").get_by_role("row")
+    expect(clocks).to_have_count(3)
+    expect(clocks.nth(1)).to_contain_text("1970-01-01 00:01:00.500 UTC")
+    expect(clocks.nth(1)).to_contain_text("results due")
+    expect(clocks.nth(1)).to_contain_text("source 'orders' on w3, silent for 5 s")
+    expect(clocks.nth(2)).to_contain_text("the first record")
+    clocks.nth(1).get_by_role("link", name="market").click()
+    expect(page.get_by_role("table", name="Clocks of states").get_by_role("row")).to_have_count(2)
 
 
 # Buttons

@@ -170,18 +170,22 @@ class ClusterUnderTest:
     def get(self, state: str, key: Any = None, *, equals: Any = None) -> Any:
         """Return the state object of a key, as JSON has it; see ``wallaroo-cluster get --json``.
 
-        It is the present object: records that were sent may still wait. With ``equals``, wait until
+        For a state of windows, return the list of the key's windows that have not fired. It is the present object: records that were sent may still wait. With ``equals``, wait until
         the object is equal to that.
         """
         parameters = key_parameters(state, key)
         if equals is None:
-            return self._asked("get", **parameters)["value"]
-        self._wait(f"the object is {equals!r}", lambda: self._found(parameters) == equals)
+            return self._found(parameters)
+        self._wait(f"the object is {equals!r}", lambda: self._find(parameters) == equals)
         return equals
 
     def _found(self, parameters: dict[str, Any]) -> Any:
+        found = self._asked("get", **parameters)
+        return found["windows"] or found["value"]
+
+    def _find(self, parameters: dict[str, Any]) -> Any:
         try:
-            return self._asked("get", **parameters)["value"]
+            return self._found(parameters)
         except ClusterError:
             self._raise_if_ended()
             return None  # there is no such key yet, or it is being moved or restored

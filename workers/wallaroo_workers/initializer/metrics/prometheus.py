@@ -90,6 +90,7 @@ def _current_families(gathering: Gathering, view: dict[str, Any]) -> Iterator[Me
     yield from _connections(view)
     yield from _states(view)
     yield from _clocks(view)
+    yield from _timers(view)
     yield from _cluster(view)
     yield CounterMetricFamily(
         "wallaroo_journals_lost",
@@ -279,24 +280,44 @@ def _clocks(view: dict[str, Any]) -> Iterator[Metric]:
                  by, rows, "watermark_s")  # fmt: skip
     yield _gauge("wallaroo_watermark_lag_seconds", "How far it is behind the wall clock.",
                  by, rows, "lag_s")  # fmt: skip
+    yield _gauge("wallaroo_firing_backlog", "1 if results of a state are due and not given.",
+                 ["state"], view["clocks"], "due")  # fmt: skip
+    with_timers = {row["state"] for row in view["timers"]}
+    yield from _windows([row for row in view["clocks"] if row["state"] not in with_timers])
+
+
+def _windows(clocks: list[dict[str, Any]]) -> Iterator[Metric]:
     rows = [
         {"state": row["state"], "worker": worker, **numbers}
-        for row in view["clocks"]
+        for row in clocks
         for worker, numbers in row["by_worker"].items()
     ]
     by = ["state", "worker"]
-    yield _gauge("wallaroo_windows_open", "Windows, or keys with timers, that are not due.",
-                 by, rows, "open")  # fmt: skip
+    yield _gauge("wallaroo_windows_open", "Windows that are not due.", by, rows, "open")
     yield _counter("wallaroo_late", "Records whose windows had all fired.", by, rows, "late")
     rows = [
         {"state": row["state"], "kind": kind, "count": count}
-        for row in view["clocks"]
+        for row in clocks
         for kind, count in row["fired"].items()
     ]
     yield _counter("wallaroo_windows_fired", "Results that windows have given.",
                    ["state", "kind"], rows, "count")  # fmt: skip
-    yield _gauge("wallaroo_firing_backlog", "1 if results of a state are due and not given.",
-                 ["state"], view["clocks"], "due")  # fmt: skip
+
+
+def _timers(view: dict[str, Any]) -> Iterator[Metric]:
+    by_kind = ["state", "worker", "kind"]
+    rows = [
+        {**row, "kind": kind, "count": count, "fired": row["fired"][kind]}
+        for row in view["timers"]
+        for kind, count in row["pending"].items()
+    ]
+    yield _gauge("wallaroo_timers_pending", "Timers and alarms that have not fired.",
+                 by_kind, rows, "count")  # fmt: skip
+    yield _counter("wallaroo_timers_fired", "Timers and alarms that have fired.",
+                   by_kind, rows, "fired")  # fmt: skip
+    rows = [row for row in view["timers"] if row["expired"] is not None]
+    yield _counter("wallaroo_expired", "Keys that were forgotten after their time to live.",
+                   ["state", "worker"], rows, "expired")  # fmt: skip
 
 
 def _states(view: dict[str, Any]) -> Iterator[Metric]:

@@ -70,6 +70,12 @@ export function moment(unixS) {
   return is(unixS) ? fullFormat.format(unixS * 1000) : NOTHING;
 }
 
+// Formats an event time in nanoseconds, in UTC, to the millisecond.
+export function instant(timeNs) {
+  if (!is(timeNs)) return NOTHING;
+  return new Date(timeNs / 1e6).toISOString().replace("T", " ").replace("Z", " UTC");
+}
+
 // Formats a base64 payload: as text if it is text, else as hexadecimal bytes.
 export function payload(base64) {
   let bytes;

@@ -11,6 +11,7 @@ import { latencyCard, throughputCard, windowChoice } from "../parts/history_card
 import { lettersCard } from "../parts/letters_card.js";
 import { logCard } from "../parts/log_card.js";
 import { hotKeysCard, ringCard } from "../parts/state_cards.js";
+import { timeCard } from "../parts/time_card.js";
 import { workersCard } from "../parts/worker_cards.js";
 
 export function overview(snapshot) {
@@ -20,6 +21,7 @@ export function overview(snapshot) {
     ${reasons(snapshot.health)}
     ${overviewTiles(snapshot)}
     ${graphCard("Application", snapshot.graph)}
+    ${timeCard(snapshot.clocks)}
     <div class="row">
       ${throughputCard({ wide: "wide-6", end: windowChoice() })}
       ${latencyCard({ wide: "wide-6", end: windowChoice() })}

@@ -7,6 +7,7 @@ import { heading, tiles } from "../parts/elements.js";
 import { graphCard } from "../parts/graph_card.js";
 import { keyCard } from "../parts/key_card.js";
 import { hotKeysCard, ringCard } from "../parts/state_cards.js";
+import { timeCard } from "../parts/time_card.js";
 import { missing } from "./missing.js";
 
 export function statePage(snapshot, name) {
@@ -25,6 +26,7 @@ export function statePage(snapshot, name) {
       { name: "Hottest key", value: hottest ? share(hottest.share) : "–",
         note: hottest ? `${hottest.key} on ${hottest.worker}` : "no key is hot" },
     ], "Figures of the state")}
+    ${timeCard(snapshot.clocks.filter((each) => each.state === name), { isLinked: false })}
     ${keyCard(state)}
     <div class="row">
       ${ringCard(state, { wide: "wide-6", isLinked: false })}

@@ -1,10 +1,11 @@
 // @ts-check
-// Looks up the state object of a key.
+// Looks up what a key has: its state object and pending timers, or its open windows.
 
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";
 import { getKey } from "../api.js";
+import { count, instant } from "../format.js";
 import { changed, store } from "../store.js";
-import { card, workerLink } from "./elements.js";
+import { card, table, workerLink } from "./elements.js";
 
 const KINDS = [
   ["str", "text"], ["int", "number"], ["bytes", "bytes"], ["bool", "true or false"],
@@ -23,7 +24,7 @@ export function keyCard(state, { wide = "" } = {}) {
       <button class="primary" ?disabled=${lookUp?.isBusy}>Look up</button>
     </form>
     <div class="answer">${lookUp ? result(lookUp) : nothing}</div>
-  </div>`, { wide, note: "its state object as it is now" });
+  </div>`, { wide, note: "what it has now" });
 }
 
 async function look(event, state) {
@@ -44,7 +45,7 @@ async function look(event, state) {
 function result({ isBusy, found, error }) {
   if (isBusy) return html`<p class="muted">Asking the worker…</p>`;
   if (error) return html`<p class="failed">${error}</p>`;
-  const { worker, type, text, value, ...others } = found;
+  const { worker, type, text, value, windows = [], timers = [], window_count, ...others } = found;
   return html`<dl class="facts">
     ${fact("Worker", worker && workerLink(worker))}
     ${fact("Type", type && html`<code>${type}</code>`)}
@@ -54,7 +55,27 @@ function result({ isBusy, found, error }) {
     ${Object.entries(others).filter(([name]) => !["state", "key", "key_type"].includes(name))
       .map(([name, each]) => fact(name.replaceAll("_", " "),
         typeof each === "object" ? JSON.stringify(each) : String(each)))}
-  </dl>`;
+  </dl>
+  ${windows.length ? windowTable(windows, window_count) : nothing}
+  ${timers.length ? timerTable(timers) : nothing}`;
+}
+
+function windowTable(windows, all) {
+  const caption = all > windows.length ? `The first ${count(windows.length)} of ${count(all)} windows`
+    : "Windows that have not fired";
+  return table(caption, [
+    { title: "From", cell: (each) => instant(each.start) },
+    { title: "To", cell: (each) => instant(each.end) },
+    { title: "Accumulator", cell: (each) => html`<code>${each.text}</code>` },
+  ], windows, { isCaptionSeen: true });
+}
+
+function timerTable(timers) {
+  return table("Pending timers and alarms", [
+    { title: "Name", cell: (each) => html`<code>${each.name}</code>` },
+    { title: "Kind", cell: (each) => each.kind },
+    { title: "At", cell: (each) => instant(each.at) },
+  ], timers, { isCaptionSeen: true });
 }
 
 function fact(name, value) {
