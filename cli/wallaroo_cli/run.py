@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from wallaroo.coordinator.run_outcome import FailureRule
+from wallaroo.coordinator.stop_intent import AtStop
 from wallaroo.errors import ConfigError, WallarooError
 from wallaroo.topology.describe import plan_dot, plan_text
 from wallaroo.topology.plan import HASHED_PARTITIONS_DEFAULT, Application
@@ -92,6 +93,7 @@ class Chosen:
     health: str | None
     control_address: str
     sink_timeout_s: float | None
+    at_stop: str
     on_error: str
     dead_letters: str
     dead_letter_bytes: int
@@ -214,6 +216,15 @@ class RunCommand(click.Command):
     metavar="SECONDS",
     type=Number(),
     help="Stop with status 1 when a sink has been unreachable for this time.  [default: no limit]",
+)
+@click.option(
+    "--at-stop",
+    type=click.Choice([each.value for each in AtStop]),
+    default=AtStop.AUTO.value,
+    show_default=True,
+    help="What a stop does with open windows and pending timers. keep: leave them to the next run, "
+    "or without --resilience-dir drop them; flush: fire them; auto: keep them if there is a "
+    "--resilience-dir, otherwise fire them.",
 )
 @failure_options
 @click.option(
@@ -436,6 +447,7 @@ def cluster_settings(
         control_address=chosen.control_address,
         ready_file=chosen.ready_file,
         health_address=chosen.health or "",
+        at_stop=AtStop(chosen.at_stop),
         may_restart=not chosen.no_restart,
         restarts_max=chosen.restarts_max,
         worker_timeout_s=chosen.worker_timeout_s,

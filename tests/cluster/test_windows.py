@@ -108,6 +108,21 @@ def test_a_stop_keeps_open_windows_for_the_next_run(tmp_path: Path) -> None:
         assert cluster.stop() == 0
 
 
+@pytest.mark.parametrize(
+    ("at_stop", "options"), [("flush", CHECKPOINTS), ("keep", ())], ids=["flush", "keep"]
+)
+def test_the_user_chooses_what_a_stop_does_with_open_windows(
+    tmp_path: Path, at_stop: str, options: tuple[str, ...]
+) -> None:
+    with listening(tmp_path, 2, "--at-stop", at_stop, *options) as (cluster, connection):
+        send(connection, 0, 36)
+        wait_results(tmp_path, 0, 30)
+        assert cluster.stop() == 0
+    found = lines_in(tmp_path / "out") - results(0, 30)
+    expected = [f"{key} 30 6 final" for key in KEYS] if at_stop == "flush" else []
+    assert found == Counter(expected)
+
+
 @pytest.mark.parametrize("is_holder", [False, True])
 def test_a_worker_is_killed_while_windows_are_open(tmp_path: Path, is_holder: bool) -> None:
     with listening(tmp_path, 3, *CHECKPOINTS) as (cluster, connection):

@@ -85,6 +85,7 @@ class RunOptions(TypedDict, total=False):
     health: str | None
     control: str | None
     sink_timeout: float | None
+    at_stop: Literal["auto", "keep", "flush"] | None
     on_error: Literal["dead-letter", "stop"] | None
     dead_letters: Path | None
     dead_letter_bytes: int | None

@@ -18,6 +18,7 @@ from wallaroo.coordinator.events import Effect, Send
 from wallaroo.coordinator.kept_input import KeptInput
 from wallaroo.coordinator.source_assignment import EVERY_WORKER, SourceAssignment
 from wallaroo.coordinator.splits import SplitLedger, SplitShare
+from wallaroo.coordinator.stop_intent import AtStop
 from wallaroo.errors import ClusterError
 from wallaroo.metrics.tally import Counts
 from wallaroo.metrics.totals import Totals
@@ -77,6 +78,7 @@ class Membership:
     is_durable: bool = False
     has_time: bool = False
     """Whether the application has windows or timers."""
+    at_stop: AtStop = AtStop.AUTO
     epoch: Epoch = FIRST_EPOCH
     """The first epoch of this run. With checkpoints on, it rises from run to run."""
     manifest: int = 0
@@ -210,10 +212,12 @@ class ClusterState:
     def is_final(self) -> bool:
         """Whether all windows and timers fire at the end of the run.
 
-        With checkpoints, the next run goes on with those that are open, unless nothing follows.
+        By default the next run goes on with those that are open, if checkpoints keep them. If the
+        input has ended, nothing follows.
         """
-        ends = not self.begin.is_durable or self.ended_sources.are_all
-        return self.begin.has_time and ends
+        begin = self.begin
+        keeps = begin.at_stop is AtStop.KEEP or (begin.at_stop is AtStop.AUTO and begin.is_durable)
+        return begin.has_time and (self.ended_sources.are_all or not keeps)
 
     def drain(self) -> None:
         """Wait until all members have closed their sources and delivered what they accepted."""

@@ -8,6 +8,7 @@ from wallaroo.coordinator.cluster_state import FIRST_EPOCH, Membership
 from wallaroo.coordinator.manifest_writer import StartingPoint, initial_maps
 from wallaroo.coordinator.source_assignment import initial_assignment
 from wallaroo.coordinator.splits import SplitLedger
+from wallaroo.coordinator.stop_intent import AtStop
 from wallaroo.names import NO_BARRIER, WorkerName
 from wallaroo.topology.fingerprint import difference, outline
 from wallaroo.topology.plan import Application
@@ -28,6 +29,7 @@ class RunRules:
     """A worker that sends no heartbeat for so long is lost; ``None`` for no limit."""
     stop_timeout_s: float | None = None
     """A stop that takes longer than this becomes an immediate one; ``None`` for no limit."""
+    at_stop: AtStop = AtStop.AUTO
     checkpoint_interval_s: float = 1.0
     checkpoint_interval_s_per_worker: float = 0.0
     """The interval is at least so long for each worker."""
@@ -65,6 +67,7 @@ def starting_membership(
         is_patient=rules.is_patient,
         is_durable=start is not None,
         has_time=any(state.timing is not None for state in plan.states.values()),
+        at_stop=rules.at_stop,
         epoch=FIRST_EPOCH if start is None else start.epoch,
         manifest=0 if start is None else start.manifest,
         last_barrier=NO_BARRIER if start is None else start.last_barrier,

@@ -1,8 +1,24 @@
 """Keeps how a run should end, according to the requests so far."""
 
+import enum
 from dataclasses import dataclass
 
 from wallaroo.coordinator.events import DrainRequested, StopRequested
+
+
+class AtStop(enum.Enum):
+    """What a stop does with windows that are open and timers that are pending; the value is what
+    users write.
+
+    At the end of the input nothing follows, and they fire whatever is chosen here.
+    """
+
+    AUTO = "auto"
+    """Keep them if checkpoints are on, for the next run; otherwise fire them."""
+    KEEP = "keep"
+    """Fire nothing; without checkpoints they are dropped."""
+    FLUSH = "flush"
+    """Fire them, also if a checkpoint could keep them."""
 
 
 @dataclass(slots=True)

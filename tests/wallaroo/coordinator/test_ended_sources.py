@@ -8,6 +8,7 @@ from tests.wallaroo.coordinator.story import WORKERS, A, B, Story, ended, source
 from wallaroo.coordinator.coordinator import Phase
 from wallaroo.coordinator.ended_sources import EndedSources
 from wallaroo.coordinator.events import DrainRequested, Effect, Received, Send
+from wallaroo.coordinator.stop_intent import AtStop
 from wallaroo.errors import ClusterError
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 from wallaroo.wire.control import Drain, Drained, SourcesEnded
@@ -113,3 +114,18 @@ def test_windows_fire_at_the_end_unless_the_next_run_goes_on_with_them(
     assert isinstance(drain, Send)
     assert isinstance(drain.frame, Drain)
     assert drain.frame.is_final is (have_ended or not is_durable)
+
+
+@pytest.mark.parametrize("is_durable", [False, True])
+@pytest.mark.parametrize("have_ended", [False, True])
+@pytest.mark.parametrize("at_stop", [AtStop.KEEP, AtStop.FLUSH])
+def test_the_user_chooses_what_a_stop_does_with_windows_but_not_what_the_end_does(
+    is_durable: bool, have_ended: bool, at_stop: AtStop
+) -> None:
+    story = Story(sources=sources_of(A), is_durable=is_durable, has_time=True, at_stop=at_stop)
+    story.go_to(Phase.RUNNING)
+    effects = reported(story, A, 0) if have_ended else story.step(DrainRequested())
+    (drain,) = drain_in(effects)
+    assert isinstance(drain, Send)
+    assert isinstance(drain.frame, Drain)
+    assert drain.frame.is_final is (have_ended or at_stop is AtStop.FLUSH)

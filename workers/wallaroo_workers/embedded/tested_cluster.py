@@ -170,8 +170,9 @@ class ClusterUnderTest:
     def get(self, state: str, key: Any = None, *, equals: Any = None) -> Any:
         """Return the state object of a key, as JSON has it; see ``wallaroo-cluster get --json``.
 
-        For a state of windows, return the list of the key's windows that have not fired. It is the present object: records that were sent may still wait. With ``equals``, wait until
-        the object is equal to that.
+        For a state of windows, return the list of the key's windows that have not fired. It is the
+        present object: records that were sent may still wait. With ``equals``, wait until the
+        object is equal to that.
         """
         parameters = key_parameters(state, key)
         if equals is None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from wallaroo.coordinator.membership import RunRules
 from wallaroo.coordinator.run_outcome import FailureRule, FailureWatch
+from wallaroo.coordinator.stop_intent import AtStop
 from wallaroo.coordinator.worker_names import first_names
 from wallaroo.metrics.nodes import Nodes
 from wallaroo.metrics.run_counts import RunCounts
@@ -42,6 +43,7 @@ class ClusterSettings:
     stop_timeout_s: float | None = None
     """A stop that takes longer becomes an immediate one without an error; if set, only this can
     force a stop."""
+    at_stop: AtStop = AtStop.AUTO
     failures: FailureRule = field(default_factory=FailureRule)
     """What failed records mean for the run and for the exit status."""
     checkpoints: CheckpointSettings | None = None
@@ -62,6 +64,7 @@ class ClusterSettings:
             is_patient=self.is_patient,
             worker_timeout_s=self.worker_timeout_s,
             stop_timeout_s=self.stop_timeout_s,
+            at_stop=self.at_stop,
             checkpoint_interval_s=chosen.interval_s,
             checkpoint_interval_s_per_worker=chosen.interval_s_per_worker,
             checkpoint_failures_max=chosen.failures_max,
