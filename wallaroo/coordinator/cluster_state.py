@@ -256,7 +256,11 @@ class ClusterState:
         self._without_splits.discard(worker)
 
     def assign(
-        self, resize: int = 0, left: list[Any] | None = None, held_sinks: list[int] | None = None
+        self,
+        resize: int = 0,
+        left: list[Any] | None = None,
+        held_sinks: list[int] | None = None,
+        source_times: dict[int, int] | None = None,
     ) -> Send:
         """Send all members the list of members and the owners of partitions and sources."""
         self._totals.set_members(self.workers, self.epoch)
@@ -277,6 +281,7 @@ class ClusterState:
                 self.input.given_up,
                 cuts,
                 self.begin.lineage,
+                source_times or {},
             )
         )
 

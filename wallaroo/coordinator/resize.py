@@ -139,6 +139,8 @@ class Resize:
     """The readers of splits after the resize; ``None`` until the workers are asked to gather."""
     positions: list[dict[int, Any]] = field(default_factory=list)
     """From each worker: the positions of the splits that it gives away."""
+    source_times: dict[int, int] = field(default_factory=dict)
+    """By pipeline: the lowest watermark of the workers that give splits or connections away."""
     owed: dict[WorkerName, list[int]] = field(default_factory=dict)
     """By worker: the sinks that have not acknowledged what it wrote before the barrier."""
     moved_partitions: dict[str, int] = field(default_factory=dict)
@@ -154,6 +156,11 @@ class Resize:
         assert phase in TRANSITIONS[self.phase], f"{self.phase} to {phase}"
         self.phase = phase
         self.waiting_for = set(waiting_for)
+
+    def note_source_times(self, times: Mapping[int, int]) -> None:
+        """Note the watermarks of sources from which a worker gives something away."""
+        for pipeline, time in times.items():
+            self.source_times[pipeline] = min(time, self.source_times.get(pipeline, time))
 
 
 class ResizeCoordinator:
@@ -283,6 +290,7 @@ class ResizeCoordinator:
                     self._state.leaves(worker, frame.left)
                 current.owed[worker] = frame.owed_sinks
                 current.positions.append(frame.splits)
+                current.note_source_times(frame.source_times)
                 return self._commit_if_whole(current)
             case Moved(), ResizePhase.HOLDING:
                 current.waiting_for.discard(worker)
@@ -340,7 +348,7 @@ class ResizeCoordinator:
         held = self._deliveries.begin(current.number, current.owed)
         effects: list[Effect] = [
             MembersChanged(current.workers, maps),
-            state.assign(current.number, current.left, held),
+            state.assign(current.number, current.left, held, current.source_times),
             *state.give_moved(merged(current.positions)),
         ]
         effects += self._deliveries.announced(current.number)

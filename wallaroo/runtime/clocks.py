@@ -20,6 +20,8 @@ go through the plan as ``wallaroo.topology.clock_graph`` says.
   is how far it has fired, and it stays active for those behind it while anything is due.
 * *Records wait at a step.* The watermark must not overtake them, so it is held at the earliest of
   their times.
+* *A source moves to a worker that is ahead of it.* Its records would be late there. So at a resize
+  all workers wait for it where its last one was (``set_members``), before they forget that one.
 * *A worker is started again without checkpoints.* Its watermarks start anew, and it knows none of
   ours. So what it had sent is forgotten, and ours are sent again.
 """
@@ -27,6 +29,7 @@ go through the plan as ``wallaroo.topology.clock_graph`` says.
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from wallaroo.names import EdgeId, Epoch, StepId, WorkerName
@@ -45,6 +48,8 @@ from wallaroo.timing.spec import IngestTime
 from wallaroo.topology.clock_graph import ClockGraph, Way, clock_graph
 from wallaroo.topology.plan import Application
 from wallaroo.topology.timing import horizon_ns, move_every_ns
+
+NOTHING_MOVED: Mapping[int, int] = MappingProxyType({})
 
 
 class Sender(NamedTuple):
@@ -142,9 +147,18 @@ class Clocks:
         """Whether the members are known; without them nothing is sent or shown."""
         return bool(self._members)
 
-    def set_members(self, members: Iterable[tuple[WorkerName, Epoch]]) -> list[Effect]:
-        """Wait for the watermarks of these workers from now on, and send them ours again."""
+    def set_members(
+        self,
+        members: Iterable[tuple[WorkerName, Epoch]],
+        moved: Mapping[int, int] = NOTHING_MOVED,
+        now_ns: int = 0,
+    ) -> list[Effect]:
+        """Wait for the watermarks of these workers from now on, and send them ours again.
+
+        ``moved`` has the watermarks that sources had whose channels were moved to other workers.
+        """
         effects = self.aligned()
+        self._wait_for_moved(moved, now_ns)
         before, self._members = self._members, dict(members)
         for index in range(len(self._graph.points)):
             ways = [way for way in self._graph.ways if way.end == index]
@@ -172,10 +186,39 @@ class Clocks:
                 each.resend()
         return effects
 
+    def _wait_for_moved(self, moved: Mapping[int, int], now_ns: int) -> None:
+        for index, point in enumerate(self._graph.points):
+            if point.source is not None and point.source in moved:
+                self._sources[point.source].wait_for_moved(moved[point.source], now_ns)
+                self._wait_again(index, moved[point.source])
+
+    def _wait_again(self, point: int, time: int) -> None:
+        """Wait at this time for what comes from a point, in all clocks of this worker behind it.
+
+        What gets watermarks from all workers stays: the giver's own one has held it back so far.
+        """
+        for way in self._graph.ways:
+            if way.start != point:
+                continue
+            if way.end in self._clocks:  # not on a worker that joins
+                self._clocks[way.end].wait_again(Sender(way.place, self._me), time)
+            if way.edge is not None:
+                self._senders[way.edge].restart()
+            elif way.end in self._clocks and self._graph.points[way.end].state is None:
+                self._clocks[way.end].go_back(time)
+                self._wait_again(way.end, time)
+
     def resized(self) -> None:
         """Go on after keys have moved, some of whose windows may not have fired as far as ours."""
         for sender in self._senders.values():
             sender.restart()
+
+    def opened(self) -> None:
+        """Send our watermarks again, now that all workers know the members: what reached one before
+        that was dropped there."""
+        for sender in self._senders.values():
+            sender.resend()
+        self._evaluated_ns = None
 
     # What happens on this worker
 
@@ -201,6 +244,17 @@ class Clocks:
             return False
         source.closed(channel, now_ns)
         return True
+
+    def moving_times(self) -> dict[int, int]:
+        """Return the watermarks that channels take along which move to another worker, by pipeline;
+        those that nobody waits for are missing."""
+        times = {pipeline: source.moving_time for pipeline, source in self._sources.items()}
+        return {pipeline: time for pipeline, time in times.items() if time is not None}
+
+    def handed_over(self, pipeline: int, channel: Hashable) -> None:
+        """Forget a channel that goes on at another worker."""
+        if pipeline in self._sources:
+            self._sources[pipeline].handed_over(channel)
 
     def end_source(self, pipeline: int) -> None:
         """Note that no source of this pipeline will give another record, here or elsewhere."""

@@ -86,9 +86,12 @@ class EngineClocks:
         """Send watermarks over these links from now on."""
         self._links = links
 
-    def set_members(self, members: Iterable[tuple[WorkerName, Epoch]]) -> None:
-        """Wait for the watermarks of these workers, and send them ours."""
-        self._carry_out(self.clocks.set_members(members))
+    def set_members(
+        self, members: Iterable[tuple[WorkerName, Epoch]], moved: Mapping[int, int]
+    ) -> None:
+        """Wait for the watermarks of these workers, and send them ours; ``moved`` has those of
+        sources whose channels were moved to other workers."""
+        self._carry_out(self.clocks.set_members(members, moved, self._wall_ns()))
 
     def begin(self) -> None:
         """Go on from where the states are after a restore, or after keys have moved here."""
@@ -122,7 +125,8 @@ class EngineClocks:
     def opened(self) -> None:
         """Fire what is due; the watermarks of sources wait until journals are replayed."""
         self._due.release()
-        self._parts.schedule()
+        self.clocks.opened()
+        self._ring()
 
     def hold_due(self) -> None:
         """Fire nothing more: a last barrier leaves, and a checkpoint keeps what is due."""
@@ -150,6 +154,11 @@ class EngineClocks:
         now_ns = self._wall_ns()
         if self.clocks.closed(pipeline, channel, now_ns):
             self._alarm.set(now_ns)
+
+    def handed_over(self, pipeline: int, channels: Iterable[Hashable]) -> None:
+        """Forget channels that go on at other workers."""
+        for channel in channels:
+            self.clocks.handed_over(pipeline, channel)
 
     def received(self, link: Link, frame: ClockFrame) -> None:
         """Take the watermark of another worker."""

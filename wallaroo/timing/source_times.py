@@ -7,7 +7,7 @@ it has been silent for ``idle_after``. One that is gone counts for ``idle_after`
 sender may reconnect to another worker, and then never again. A source is idle if no channel counts;
 then its watermark is that of the channel that is furthest.
 
-The watermark of a source never goes back. So a channel that is silent for longer than
+The watermark of a source goes back at a resize alone. So a channel that is silent for longer than
 ``idle_after`` and then goes on may have late records. The opposite would be worse: one silent
 sender would stop all windows forever.
 
@@ -15,6 +15,11 @@ During the replay of journals after a recovery, the watermark is **held** where 
 it. Entries of several connections are replayed in any order, and a watermark that followed them
 would make records late that were in time before. What is replayed counts as one channel, which is
 gone when the replay ends.
+
+A resize moves channels to other workers, and one of them may be far behind. If the worker that has
+it now were ahead of it, its records would be late. So every worker **waits for what has moved**: it
+goes back to where the giver was. The workers learn it with their new members, and each holds the
+clocks of its own, so it does not matter whose watermarks arrive first.
 """
 
 from collections.abc import Hashable, Iterable
@@ -88,10 +93,9 @@ class SourceTimes(Generic[ChannelT]):
         self._has_ended = False
         self._status = Status.IDLE
 
-    def opened(self, channel: ChannelT, top: int = BEFORE_ALL) -> None:
-        """Note a new channel. ``top`` is its highest time so far, if another worker had it before;
-        it counts from its first record here."""
-        self._channels[channel] = _Channel(top)
+    def opened(self, channel: ChannelT) -> None:
+        """Note a new channel, which counts from its first record here."""
+        self._channels[channel] = _Channel(BEFORE_ALL)
 
     def processed(self, channel: ChannelT, highest: int, read_ns: int) -> None:
         """Note the highest time of records of a channel, read at ``read_ns``, now processed.
@@ -153,16 +157,35 @@ class SourceTimes(Generic[ChannelT]):
         """Whether ``may_read`` may refuse."""
         return isinstance(self._times, EventTime) and self._times.align_ns is not None
 
-    def closed(self, channel: ChannelT, now_ns: int) -> int:
-        """Note that a channel is gone; return its highest time, for the worker that gets it."""
+    def closed(self, channel: ChannelT, now_ns: int) -> None:
+        """Note that a channel is gone."""
         gone = self._channels.pop(channel)
         gone.leave(now_ns + self._times.idle_after_ns)
         self._departed.append(gone)
-        return gone.top
 
-    def handed_over(self, channel: ChannelT) -> int:
-        """Forget a channel that goes on at another worker; return its highest time."""
-        return self._channels.pop(channel).top
+    @property
+    def moving_time(self) -> int | None:
+        """What channels take along that go on at another worker: the watermark up to which they are
+        waited for; ``None`` if nobody waits for them."""
+        is_waited_for = self.is_active and self._time > BEFORE_ALL
+        return self._time if is_waited_for and isinstance(self._times, EventTime) else None
+
+    def wait_for_moved(self, time: int, now_ns: int) -> None:
+        """Wait for channels that were at another worker, whose watermark was at ``time``.
+
+        They count for ``idle_after``, whichever worker has them now, and from their first record on
+        where they are.
+        """
+        self._time = min(self._time, time)
+        if self._held is not None:
+            self._held = Watermark(self._time)
+        self._add_departed(time + self._out_of_order_ns, now_ns + self._times.idle_after_ns)
+        self._top = max(self._top, time)
+        self._quiet = None
+
+    def handed_over(self, channel: ChannelT) -> None:
+        """Forget a channel, if it is known, that goes on at another worker."""
+        self._channels.pop(channel, None)
 
     def end(self) -> None:
         """Note that the source has no more records, ever."""
@@ -176,10 +199,8 @@ class SourceTimes(Generic[ChannelT]):
         """
         self._time = self._top = time
         self._held = Watermark(time)
-        lost = _Channel(time + self._out_of_order_ns)
-        lost.processed(lost.top, now_ns + self._times.idle_after_ns)
-        lost.leave(now_ns + self._times.idle_after_ns)
-        self._departed = [lost]
+        self._departed.clear()
+        self._add_departed(time + self._out_of_order_ns, now_ns + self._times.idle_after_ns)
 
     def hold(self) -> None:
         """Hold the watermark where it is until ``replayed``."""
@@ -194,11 +215,14 @@ class SourceTimes(Generic[ChannelT]):
         for channel in self._departed:
             channel.leave(until_ns)
         for top in tops:
-            gone = _Channel(top)
-            gone.processed(top, until_ns)
-            gone.leave(until_ns)
-            self._departed.append(gone)
+            self._add_departed(top, until_ns)
             self._note_top(top, now_ns)
+
+    def _add_departed(self, top: int, until_ns: int) -> None:
+        """Wait until then for a channel that is not here."""
+        channel = _Channel(top)
+        channel.processed(top, until_ns)
+        self._departed.append(channel)
 
     def watermark(
         self, now_ns: int, *, others_are_idle: bool = False, unprocessed_ns: int | None = None

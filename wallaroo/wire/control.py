@@ -75,6 +75,8 @@ class Assign:
     """The cuts of the results in the checkpoint that are perhaps not delivered, lowest first."""
     lineage: str = ""
     """See ``Manifest.lineage``; empty if checkpoints are off."""
+    source_times: dict[int, int] = field(default_factory=dict)
+    """By pipeline: the watermark of what has moved of its source with this resize."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +328,8 @@ class Held:
     """Sinks that have not acknowledged everything that this worker wrote before the barrier."""
     splits: dict[int, Any] = field(default_factory=dict, repr=False)
     """Positions of the splits that this worker gives away, as ``WorkerCheckpoint.sources``."""
+    source_times: dict[int, int] = field(default_factory=dict)
+    """By pipeline: the watermark of its source, if it gives splits or connections of it away."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@
   ones are at the end of their dictionary and are found when the states are sent.
 * *A resize is called off while a coroutine waits.* After each wait the coroutine compares
   ``_moving`` with the transfer that it began with, and ends if it is another one.
+* *A split is behind, and its new reader is not.* The reader's watermark would make its records
+  late. So ``Held`` has the watermark of its source here, and ``Assign`` tells it to all workers.
 * *The new owner of a key writes results before the old one's have arrived.* The worker reports what
   its sinks owe (``Delivered``), and new owners hold their results back until that is nothing.
 
@@ -250,6 +252,7 @@ class WorkerResize:
             return  # called off meanwhile: the links to new workers are closed
         worker = self._worker
         through_s = self._worker.clock()
+        source_times = self._source_times()
         self._marks = worker.sinks.order.marks()
         cut = worker.sinks.cut_for_resize(order.checkpoint)
         try:
@@ -283,12 +286,19 @@ class WorkerResize:
         if self._is_on(moving):
             gave_us = int(1e6 * (self._worker.clock() - through_s))
             self._owed = worker.sinks.order.owed(self._marks)
-            held = Held(order.epoch, order.resize, left, gave_us, self._owed, splits)
+            held = Held(order.epoch, order.resize, left, gave_us, self._owed, splits, source_times)
             if splits and not fits(held):
                 reason = f"its splits would move with their positions, {TOO_MANY_SPLITS}"
                 worker.send(NotMoved(order.epoch, order.resize, reason))
             else:
                 worker.send(held)
+
+    def _source_times(self) -> dict[int, int]:
+        """Return the watermarks of the sources whose splits or connections go on elsewhere."""
+        timing = self._worker.engine.timing
+        times = {} if timing is None else timing.clocks.moving_times()
+        leaves = self._me not in self._takers
+        return {each: time for each, time in times.items() if leaves or each in self._splits}
 
     def received(self, link: Link, frame: MovingFrame) -> None:
         """Stage states of another worker; drop them if their resize was called off."""
@@ -344,6 +354,9 @@ class WorkerResize:
         self._widen()
         # Not before the commit: until then the old members may have to go on.
         self._worker.sources.splits.remove(self._splits)
+        if (timing := self._worker.engine.timing) is not None:
+            for pipeline, splits in self._splits.items():
+                timing.handed_over(pipeline, splits)
         self._worker.start(self._deliver(number))
         moving.finish()
         return moving

@@ -6,11 +6,12 @@ Nothing runs records, so how far a state has fired is drawn as well.
 
 import random
 from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from wallaroo.names import CheckpointId, EdgeId, Epoch, StepId, WorkerName
 from wallaroo.runtime.clock_facts import saved_vectors
-from wallaroo.runtime.clocks import AdvanceState, Clocks, Effect, SendClock
+from wallaroo.runtime.clocks import NOTHING_MOVED, AdvanceState, Clocks, Effect, SendClock
 from wallaroo.timing.clocks import Watermark
 from wallaroo.topology.plan import Application
 from wallaroo.worker.barrier_alignment import (
@@ -65,19 +66,29 @@ class ClockWorker:
     """One worker of the model."""
 
     def __init__(
-        self, plan: Application, name: WorkerName, members: tuple[WorkerName, ...]
+        self,
+        plan: Application,
+        name: WorkerName,
+        members: tuple[WorkerName, ...],
+        moved: Mapping[int, int] = NOTHING_MOVED,
+        now_ns: int = 0,
     ) -> None:
         self.name = name
         self.plan = plan
         self.work = Work()
         self.clocks = Clocks(plan, name, self.work)
-        self.clocks.set_members([(member, E1) for member in members])
+        self.set_members(members, moved, now_ns)
         self.aligner = Aligner(plan, name, members)
         self.sent: list[Message] = []
         self.held: list[tuple[WorkerName, Message]] = []
         self.behind: set[tuple[WorkerName, EdgeId]] = set()
         self.waits = False
         self.cut: Vectors | None = None
+
+    def set_members(
+        self, members: Iterable[WorkerName], moved: Mapping[int, int], now_ns: int
+    ) -> None:
+        self.carry_out(self.clocks.set_members([(each, E1) for each in members], moved, now_ns))
 
     def carry_out(self, effects: list[Effect]) -> None:
         for effect in effects:

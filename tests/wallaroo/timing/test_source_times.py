@@ -65,20 +65,61 @@ def test_a_silent_channel_holds_the_others_for_idle_after_and_no_longer() -> Non
 def test_a_channel_that_is_gone_counts_for_idle_after_and_then_never_again() -> None:
     times = source("a", "b")
     times.processed("a", 50, 0)
-    assert times.closed("a", 80) == 50
+    times.closed("a", 80)
     times.processed("b", 90, 80)
     assert times.watermark(179) == Watermark(45)
     times.processed("b", 95, 179)
     assert times.watermark(180) == Watermark(90)
 
 
-def test_a_channel_that_moves_to_another_worker_takes_its_highest_time_along() -> None:
-    giver, taker = source("a"), source()
+def test_a_worker_waits_for_channels_that_have_moved_where_the_giver_was() -> None:
+    giver, taker = source("a"), source("b")
     giver.processed("a", 50, 0)
-    taker.opened("a", giver.handed_over("a"))
-    assert giver.watermark(1).status is IDLE
-    taker.processed("a", 48, 10)
+    assert giver.watermark(1) == Watermark(45)
+    time = giver.moving_time
+    assert time == 45
+    giver.handed_over("a")
+    giver.handed_over("never seen")
+    assert giver.watermark(1).status is IDLE and giver.moving_time is None
+    taker.processed("b", 500, 0)
+    assert taker.watermark(1) == Watermark(495)
+    taker.wait_for_moved(time, 10)
     assert taker.watermark(11) == Watermark(45)
+    taker.processed("a", 48, 50)
+    taker.processed("b", 600, 50)
+    assert taker.watermark(109) == Watermark(45)
+    assert taker.watermark(110) == Watermark(45), "the channel itself counts now"
+    taker.processed("a", 300, 110)
+    assert taker.watermark(111) == Watermark(295)
+
+
+def test_a_worker_that_gets_no_moved_channel_waits_for_idle_after_only() -> None:
+    other = source("b")
+    other.processed("b", 500, 0)
+    other.wait_for_moved(45, 0)
+    other.processed("b", 600, 60)
+    assert other.watermark(99) == Watermark(45)
+    assert other.watermark(100) == Watermark(595)
+    new = source()
+    new.wait_for_moved(45, 0)
+    assert new.watermark(99) == Watermark(45)
+    assert new.watermark(100) == Watermark(45, IDLE)
+
+
+def test_channels_wait_where_the_giver_was_during_a_replay_as_well() -> None:
+    times = source("b")
+    times.processed("b", 500, 0)
+    assert times.watermark(1) == Watermark(495)
+    times.hold()
+    times.wait_for_moved(45, 0)
+    assert times.watermark(2) == Watermark(45)
+
+
+def test_read_times_need_no_channel_to_wait_for() -> None:
+    times = SourceTimes[str](IngestTime())
+    times.processed("a", 50, 50)
+    assert times.watermark(50).status is ACTIVE
+    assert times.moving_time is None
 
 
 def test_a_source_that_ended_says_so_once_everything_is_processed() -> None:
@@ -208,7 +249,7 @@ def test_the_watermark_never_passes_a_counting_channel_unless_it_was_there_befor
         last_ns[channel] = now_ns
         if is_closed:
             times.closed(channel, now_ns)
-            times.opened(channel, tops[channel])
+            times.opened(channel)
         counting = [tops[each] for each, ns in last_ns.items() if now_ns < ns + 100]
         mark = times.watermark(now_ns)
         assert mark.time >= before
