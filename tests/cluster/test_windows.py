@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -165,3 +166,38 @@ def test_the_cluster_grows_and_shrinks_while_windows_are_open(
         send(connection, 66, 96)
         wait_results(tmp_path, 0, 90)
         assert cluster.stop() == 0
+
+
+def append(path: Path, *seconds: int) -> None:
+    with path.open("a") as file:
+        file.writelines(f"{second}\n" for second in seconds)
+
+
+@pytest.mark.parametrize("options", [(), CHECKPOINTS], ids=["without checkpoints", "with"])
+def test_a_split_that_is_behind_is_not_late_at_a_worker_that_is_ahead_of_it(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    append(tmp_path / "slow", 101)
+    append(tmp_path / "quick")
+    arguments = ("--workers", "2", "--at-stop", "flush", *options)
+    with running(tmp_path, "logs_by_time", *arguments) as cluster:
+        cluster.wait_ready()
+
+        def slow() -> dict[str, Any]:
+            splits = json.loads(ask(tmp_path, "splits", "--json"))["splits"]
+            return next(each for each in splits if each["split"] == "slow")
+
+        # The other one would be ahead of its first record otherwise.
+        wait_until("the slow one is read", lambda: slow()["position"] == 1)
+        append(tmp_path / "quick", 501)
+        append(tmp_path / "slow", 112)
+        wait_until("a window has fired", lambda: lines_in(tmp_path / "out") == {"slow 100 1": 1})
+        ask(tmp_path, "shrink", "--names", slow()["worker"])
+        append(tmp_path / "quick", 601)
+        append(tmp_path / "slow", 113, 124)
+        wait_until("the next one has fired", lambda: lines_in(tmp_path / "out")["slow 110 2"] == 1)
+        (clock,) = json.loads(ask(tmp_path, "clocks", "--json"))["clocks"]
+        assert clock["late"] == 0
+        assert cluster.stop() == 0
+    expected = ["slow 100 1", "slow 110 2", "slow 120 1", "quick 500 1", "quick 600 1"]
+    assert lines_in(tmp_path / "out") == Counter(expected)

@@ -126,9 +126,7 @@ class MovingRun:
                 self.flush(self.random.choice([*self.workers]))
             else:
                 self.deliver()
-        self.links = {
-            ends: link for ends, link in self.links.items() if {*ends} <= {*self.members}
-        }
+        self.links = {ends: link for ends, link in self.links.items() if {*ends} <= {*self.members}}
         self.readers |= moves
         for worker in self.workers.values():
             worker.clocks.opened()
@@ -177,5 +175,3 @@ def test_without_waiting_for_what_has_moved_records_are_late(
     with pytest.raises(AssertionError, match="late"):
         for seed in range(100):
             test_no_record_of_a_split_that_has_moved_is_late(PLANS[0], seed)
-
-
