@@ -70,11 +70,12 @@ class ExpiringState(TimedState):
         if (holding := self._generations.holding(key)) is not None:
             del holding[key]
 
-    def delete(self, key: Any) -> bool:
+    def delete(self, key: Any, *, has_expired: bool = False) -> bool:
         """Delete a key with its timers and alarms; return whether it was here."""
         holding = self._generations.holding(key)
         if holding is not None and holding is not self.objects:
             self.objects[key] = holding.pop(key)
+        self.expired_count += has_expired
         return super().delete(key)
 
     def replace(self, key: Any, value: Any) -> None:
@@ -204,15 +205,8 @@ class ExpiringState(TimedState):
             found = self._generations.next_expired()
             if found is None:
                 return
-            self.expire(found[0])
+            self.delete(found[0], has_expired=True)
             yield found
-
-    def expire(self, key: Any) -> Any:
-        """Forget a key that has expired; return its object, or ``None`` if it has none."""
-        found = self.get(key)
-        if self.delete(key):
-            self.expired_count += 1
-        return found
 
     def rebuild(self) -> None:
         """Find the generations of all keys again, after a restore or when keys have moved."""

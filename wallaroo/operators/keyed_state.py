@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 
 from wallaroo.operators.changes import StateChanges, StateWriter
-from wallaroo.operators.saved_state import Moved, OpenWindow, PaneTag, Progress, StateChunk
+from wallaroo.operators.saved_state import Moved, PaneTag, Progress, Shown, StateChunk
 
 
 class KeyedState(Mapping[Any, Any]):
@@ -93,13 +93,11 @@ class KeyedState(Mapping[Any, Any]):
 
     # What changes
 
-    def shown(self, key: Any) -> object | None:
-        """Return the object of a key, which does not touch it; ``None`` if it is not here."""
-        return self.get(key)
-
-    def open_windows(self, key: Any) -> Sequence[OpenWindow]:
-        """Return nothing: it has objects."""
-        return ()
+    def shown(self, key: Any) -> Shown | None:
+        """Return what a query shows of a key, which does not touch it; ``None`` if it is not
+        here."""
+        value = self.get(key)
+        return None if value is None else Shown(value)
 
     def delete(self, key: Any) -> bool:
         """Delete a key and its object; return whether it was here."""

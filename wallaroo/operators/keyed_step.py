@@ -117,7 +117,8 @@ class KeyedStep:
         """Forget a key that a record at this time must not find."""
         state = self.state
         assert isinstance(state, ExpiringState)
-        found = state.expire(key)
+        found = state.get(key)
+        state.delete(key, has_expired=found is not None)
         if found is not None:
             self._expire(iter([(key, found, time)]))
 

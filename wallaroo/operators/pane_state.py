@@ -13,6 +13,7 @@ from wallaroo.operators.saved_state import (
     OpenWindow,
     PaneTag,
     Progress,
+    Shown,
     StateChunk,
     restart_of,
 )
@@ -46,13 +47,10 @@ class PaneState:
 
     # Requests
 
-    def shown(self, key: Any) -> object | None:
-        """Return ``None``: a key has windows."""
-        return None
-
-    def open_windows(self, key: Any) -> Sequence[OpenWindow]:
-        """Return the windows of a key that have not fired."""
-        return [OpenWindow(each.start, each.end, value) for each, value in self._store.get(key)]
+    def shown(self, key: Any) -> Shown | None:
+        """Return the windows of a key that have not fired; ``None`` if there are none."""
+        found = [OpenWindow(each.start, each.end, value) for each, value in self._store.get(key)]
+        return Shown(None, found) if found else None
 
     def delete(self, key: Any) -> bool:
         """Delete a key and its windows; return whether it was here."""

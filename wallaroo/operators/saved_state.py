@@ -54,6 +54,15 @@ class OpenWindow:
     accumulator: Any
 
 
+class Shown(NamedTuple):
+    """What a query shows of a key."""
+
+    value: object | None
+    """Its object; ``None`` if this is a state of windows."""
+    windows: Sequence[OpenWindow] = ()
+    """Those that have not fired."""
+
+
 class Changes(Protocol):
     """What the next checkpoint has to write of a state, and what the running one still has to."""
 
@@ -110,12 +119,8 @@ class SavedState(Protocol):
 
     # Requests
 
-    def shown(self, key: Any) -> object | None:
-        """Return the object of a key; ``None`` if it has none, or is not here."""
-        ...
-
-    def open_windows(self, key: Any) -> Sequence[OpenWindow]:
-        """Return the windows of a key that have not fired; none if this is a state of objects."""
+    def shown(self, key: Any) -> Shown | None:
+        """Return what a query shows of a key; ``None`` if it is not here."""
         ...
 
     def delete(self, key: Any) -> bool:

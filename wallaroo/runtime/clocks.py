@@ -30,9 +30,10 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from wallaroo.names import EdgeId, Epoch, StepId, WorkerName
+from wallaroo.runtime.moved_sources import MovedSources, Sender
 from wallaroo.timing.clocks import (
     FRAME_INTERVAL_NS,
     Clock,
@@ -50,13 +51,6 @@ from wallaroo.topology.plan import Application
 from wallaroo.topology.timing import horizon_ns, move_every_ns
 
 NOTHING_MOVED: Mapping[int, int] = MappingProxyType({})
-
-
-class Sender(NamedTuple):
-    """A worker that sends watermarks one way: over an edge, or, if negative, inside the worker."""
-
-    place: int
-    worker: WorkerName
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +107,7 @@ class Clocks:
         self._me = me
         self._work = work
         self._graph: ClockGraph = clock_graph(plan)
-        self._sources = {
+        self.sources = {
             point.source: SourceTimes[Hashable](
                 plan.pipelines[point.source].time or IngestTime(),
                 horizon_ns=horizon_ns(plan, point.source),
@@ -122,11 +116,12 @@ class Clocks:
             for point in self._graph.points
             if point.source is not None
         }
-        """By pipeline."""
+        """The watermarks of sources that this worker reads, by pipeline."""
         self._reached_by = self._graph.sources_before()
         self._senders = {
             way.edge: ClockSender() for way in self._graph.ways if way.edge is not None
         }
+        self._moved = MovedSources(me, self._graph, self.sources, self._senders)
         self._way_of_edge = {way.edge: way for way in self._graph.ways if way.edge is not None}
         shared = self._graph.shared_points()
         self._shared_places = {way.place for way in self._graph.ways if way.start in shared}
@@ -158,7 +153,7 @@ class Clocks:
         ``moved`` has the watermarks that sources had whose channels were moved to other workers.
         """
         effects = self.aligned()
-        self._wait_for_moved(moved, now_ns)
+        self._moved.wait(moved, self._clocks, now_ns)
         before, self._members = self._members, dict(members)
         for index in range(len(self._graph.points)):
             ways = [way for way in self._graph.ways if way.end == index]
@@ -186,49 +181,25 @@ class Clocks:
                 each.resend()
         return effects
 
-    def _wait_for_moved(self, moved: Mapping[int, int], now_ns: int) -> None:
-        for index, point in enumerate(self._graph.points):
-            if point.source is not None and point.source in moved:
-                self._sources[point.source].wait_for_moved(moved[point.source], now_ns)
-                self._wait_again(index, moved[point.source])
+    def send_again(self) -> None:
+        """Send our next watermarks even if they are the same, or lower.
 
-    def _wait_again(self, point: int, time: int) -> None:
-        """Wait at this time for what comes from a point, in all clocks of this worker behind it.
-
-        What gets watermarks from all workers stays: the giver's own one has held it back so far.
+        Keys have moved here whose windows may not have fired as far as ours, or others have dropped
+        what we sent before they knew all members.
         """
-        for way in self._graph.ways:
-            if way.start != point:
-                continue
-            if way.end in self._clocks:  # not on a worker that joins
-                self._clocks[way.end].wait_again(Sender(way.place, self._me), time)
-            if way.edge is not None:
-                self._senders[way.edge].restart()
-            elif way.end in self._clocks and self._graph.points[way.end].state is None:
-                self._clocks[way.end].go_back(time)
-                self._wait_again(way.end, time)
-
-    def resized(self) -> None:
-        """Go on after keys have moved, some of whose windows may not have fired as far as ours."""
         for sender in self._senders.values():
             sender.restart()
-
-    def opened(self) -> None:
-        """Send our watermarks again, now that all workers know the members: what reached one before
-        that was dropped there."""
-        for sender in self._senders.values():
-            sender.resend()
         self._evaluated_ns = None
 
     # What happens on this worker
 
     def reads_times(self, pipeline: int) -> bool:
         """Return whether records of a pipeline with a source need times."""
-        return pipeline in self._sources
+        return pipeline in self.sources
 
     def processed(self, pipeline: int, channel: Hashable, top: int, read_ns: int) -> None:
         """Note the highest time of records that were read at ``read_ns`` and are processed."""
-        source = self._sources.get(pipeline)
+        source = self.sources.get(pipeline)
         if source is None or top == BEFORE_ALL:
             return
         if isinstance(channel, ReplayedChannel):
@@ -239,42 +210,31 @@ class Clocks:
 
     def closed(self, pipeline: int, channel: Hashable, now_ns: int) -> bool:
         """Note that a channel is gone; return whether it has had a record."""
-        source = self._sources.get(pipeline)
+        source = self.sources.get(pipeline)
         if source is None or not source.has_channel(channel):
             return False
         source.closed(channel, now_ns)
         return True
 
-    def moving_times(self) -> dict[int, int]:
-        """Return the watermarks that channels take along which move to another worker, by pipeline;
-        those that nobody waits for are missing."""
-        times = {pipeline: source.moving_time for pipeline, source in self._sources.items()}
-        return {pipeline: time for pipeline, time in times.items() if time is not None}
-
-    def handed_over(self, pipeline: int, channel: Hashable) -> None:
-        """Forget a channel that goes on at another worker."""
-        if pipeline in self._sources:
-            self._sources[pipeline].handed_over(channel)
-
     def end_source(self, pipeline: int) -> None:
         """Note that no source of this pipeline will give another record, here or elsewhere."""
-        if pipeline in self._sources:
-            self._sources[pipeline].end()
+        if pipeline in self.sources:
+            self.sources[pipeline].end()
             self._evaluated_ns = None
 
     def end_sources(self) -> None:
         """Note that no source will give another record: clocks go to their ends."""
-        for pipeline in self._sources:
+        for pipeline in self.sources:
             self.end_source(pipeline)
 
     def hold_sources(self) -> None:
         """Hold the watermarks of all sources until ``replayed``: journals are replayed."""
-        for source in self._sources.values():
+        for source in self.sources.values():
             source.hold()
 
     def replayed(self, now_ns: int) -> None:
         """Let the watermarks of sources move again: all journals are replayed."""
-        for pipeline, source in self._sources.items():
+        for pipeline, source in self.sources.items():
             if source.is_held:
                 source.replayed(self._replay_tops[pipeline].values(), now_ns)
         self._replay_tops.clear()
@@ -311,7 +271,7 @@ class Clocks:
         self._wake_ns = None
         effects = self._evaluate(now_ns)
         self._align(now_ns)
-        for source in self._sources.values():
+        for source in self.sources.values():
             self._wake_at(source.next_check_ns(now_ns))
         return effects
 
@@ -350,7 +310,7 @@ class Clocks:
     def _watermark(self, point: int, now_ns: int) -> Watermark:
         pipeline = self._graph.points[point].source
         if pipeline is not None:
-            source = self._sources[pipeline]
+            source = self.sources[pipeline]
             return source.watermark(
                 now_ns,
                 others_are_idle=source.advances and self._others_are_idle(pipeline),
@@ -405,7 +365,7 @@ class Clocks:
             for sender, mark in clock.vector.items():
                 if sender.worker != self._me and mark.status is Status.ACTIVE:
                     return False
-            if any(self._sources[other].is_active for other in self._reached_by[index] - {mine}):
+            if any(self.sources[other].is_active for other in self._reached_by[index] - {mine}):
                 return False
         return True
 
@@ -414,7 +374,7 @@ class Clocks:
             return
         ahead = {
             pipeline
-            for pipeline, source in self._sources.items()
+            for pipeline, source in self.sources.items()
             if source.aligns and not source.may_read(self._slowest(pipeline), now_ns)
         }
         self._ahead = frozenset(ahead)
@@ -449,7 +409,7 @@ class Clocks:
         to replay, by pipeline."""
         return {
             pipeline: Instant(source.time)
-            for pipeline, source in self._sources.items()
+            for pipeline, source in self.sources.items()
             if source.time > BEFORE_ALL or source.is_held
         }
 
@@ -461,7 +421,7 @@ class Clocks:
         """Go on from the watermarks of a checkpoint, by pipeline in each share; sources are held
         until ``replayed``."""
         known = [*shares]
-        for pipeline, source in self._sources.items():
+        for pipeline, source in self.sources.items():
             times = [share[pipeline] for share in known if share.get(pipeline, END) < END]
             # If a journal of that time is not replayed, nothing is known of its records yet.
             if times and min(times) > BEFORE_ALL:
@@ -473,7 +433,7 @@ class Clocks:
         """Return what is shown of the sources that move the clock of each state."""
         facts = {
             pipeline: {"pipeline": pipeline, **source.facts(now_ns)}
-            for pipeline, source in self._sources.items()
+            for pipeline, source in self.sources.items()
         }
         return {
             point.state: [each for at, each in facts.items() if at in self._reached_by[index]]

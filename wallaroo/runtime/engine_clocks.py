@@ -100,7 +100,7 @@ class EngineClocks:
 
     def resized(self) -> None:
         """Tell others how far the states have fired with the keys that have moved here."""
-        self.clocks.resized()
+        self.clocks.send_again()
 
     def restore_sources(self, shares: Iterable[Mapping[int, int]]) -> None:
         """Go on from the watermarks of sources in the shares of a checkpoint."""
@@ -125,7 +125,7 @@ class EngineClocks:
     def opened(self) -> None:
         """Fire what is due; the watermarks of sources wait until journals are replayed."""
         self._due.release()
-        self.clocks.opened()
+        self.clocks.send_again()
         self._ring()
 
     def hold_due(self) -> None:
@@ -154,11 +154,6 @@ class EngineClocks:
         now_ns = self._wall_ns()
         if self.clocks.closed(pipeline, channel, now_ns):
             self._alarm.set(now_ns)
-
-    def handed_over(self, pipeline: int, channels: Iterable[Hashable]) -> None:
-        """Forget channels that go on at other workers."""
-        for channel in channels:
-            self.clocks.handed_over(pipeline, channel)
 
     def received(self, link: Link, frame: ClockFrame) -> None:
         """Take the watermark of another worker."""

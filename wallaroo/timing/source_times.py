@@ -25,6 +25,7 @@ clocks of its own, so it does not matter whose watermarks arrive first.
 from collections.abc import Hashable, Iterable
 from typing import Any, Generic, TypeVar
 
+from wallaroo.timing.channel import Channel
 from wallaroo.timing.clocks import Status, Watermark
 from wallaroo.timing.instants import BEFORE_ALL, END, shown_ns
 from wallaroo.timing.spec import EventTime, IngestTime, SourceTime, WhenQuiet
@@ -33,36 +34,6 @@ CHECKS_PER_IDLE_AFTER = 8
 """So a silent channel is noticed within 1.125 of ``idle_after``."""
 
 ChannelT = TypeVar("ChannelT", bound=Hashable)
-
-
-class _Channel:
-    """One channel: the highest time of its records, and until when it counts."""
-
-    __slots__ = ("counts_until_ns", "top")
-
-    def __init__(self, top: int) -> None:
-        self.top = top
-        self.counts_until_ns: int | None = None
-        """``None`` before its first record: it does not count yet."""
-
-    def counts(self, now_ns: int) -> bool:
-        """Return whether the source waits for it."""
-        return self.counts_until_ns is not None and now_ns < self.counts_until_ns
-
-    def processed(self, highest: int, silent_at_ns: int) -> None:
-        """Note the highest time of some more records."""
-        self.top = max(self.top, highest)
-        self.counts_until_ns = silent_at_ns
-
-    def wait(self, silent_at_ns: int) -> None:
-        """Count for longer if it counts at all: nobody has read it."""
-        if self.counts_until_ns is not None:
-            self.counts_until_ns = max(self.counts_until_ns, silent_at_ns)
-
-    def leave(self, counts_until_ns: int) -> None:
-        """Note that nothing more will come from it here."""
-        if self.counts_until_ns is not None:
-            self.counts_until_ns = counts_until_ns
 
 
 class SourceTimes(Generic[ChannelT]):
@@ -80,8 +51,8 @@ class SourceTimes(Generic[ChannelT]):
         self._times = times
         self._horizon_ns = horizon_ns
         self._move_every_ns = move_every_ns
-        self._channels: dict[ChannelT, _Channel] = {}
-        self._departed: list[_Channel] = []
+        self._channels: dict[ChannelT, Channel] = {}
+        self._departed: list[Channel] = []
         """Channels that are gone, and what a checkpoint or a replay had."""
         self._time = BEFORE_ALL
         self._top = BEFORE_ALL
@@ -95,7 +66,7 @@ class SourceTimes(Generic[ChannelT]):
 
     def opened(self, channel: ChannelT) -> None:
         """Note a new channel, which counts from its first record here."""
-        self._channels[channel] = _Channel(BEFORE_ALL)
+        self._channels[channel] = Channel(BEFORE_ALL)
 
     def processed(self, channel: ChannelT, highest: int, read_ns: int) -> None:
         """Note the highest time of records of a channel, read at ``read_ns``, now processed.
@@ -220,7 +191,7 @@ class SourceTimes(Generic[ChannelT]):
 
     def _add_departed(self, top: int, until_ns: int) -> None:
         """Wait until then for a channel that is not here."""
-        channel = _Channel(top)
+        channel = Channel(top)
         channel.processed(top, until_ns)
         self._departed.append(channel)
 
@@ -296,7 +267,7 @@ class SourceTimes(Generic[ChannelT]):
     def _out_of_order_ns(self) -> int:
         return 0 if isinstance(self._times, IngestTime) else self._times.out_of_order_ns
 
-    def _all_channels(self) -> Iterable[_Channel]:
+    def _all_channels(self) -> Iterable[Channel]:
         return (*self._channels.values(), *self._departed)
 
     def _limit(self) -> int:

@@ -296,9 +296,13 @@ class WorkerResize:
     def _source_times(self) -> dict[int, int]:
         """Return the watermarks of the sources whose splits or connections go on elsewhere."""
         timing = self._worker.engine.timing
-        times = {} if timing is None else timing.clocks.moving_times()
+        sources = {} if timing is None else timing.clocks.sources
         leaves = self._me not in self._takers
-        return {each: time for each, time in times.items() if leaves or each in self._splits}
+        return {
+            pipeline: source.moving_time
+            for pipeline, source in sources.items()
+            if source.moving_time is not None and (leaves or pipeline in self._splits)
+        }
 
     def received(self, link: Link, frame: MovingFrame) -> None:
         """Stage states of another worker; drop them if their resize was called off."""
@@ -354,9 +358,11 @@ class WorkerResize:
         self._widen()
         # Not before the commit: until then the old members may have to go on.
         self._worker.sources.splits.remove(self._splits)
-        if (timing := self._worker.engine.timing) is not None:
-            for pipeline, splits in self._splits.items():
-                timing.handed_over(pipeline, splits)
+        timing = self._worker.engine.timing
+        sources = {} if timing is None else timing.clocks.sources
+        for pipeline in sources.keys() & self._splits.keys():
+            for split in self._splits[pipeline]:
+                sources[pipeline].handed_over(split)
         self._worker.start(self._deliver(number))
         moving.finish()
         return moving

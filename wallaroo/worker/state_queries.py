@@ -68,10 +68,11 @@ def get_key(states: States, timed: TimedStates | None, params: dict[str, Any]) -
     1970; a window without a start or an end has ``None``.
     """
     state, key = _state(states, params), key_of(params)
-    found, windows = state.shown(key), state.open_windows(key)
-    if found is None and not windows:
+    found = state.shown(key)
+    if found is None:
         return {"is_there": False}
-    shown = {"type": None, "value": None, "text": ""} if found is None else show(found)
+    value, windows = found
+    shown = {"type": None, "value": None, "text": ""} if value is None else show(value)
     timers = [] if timed is None else timed.keyed.pending(params["state"], key)
     return {
         "is_there": True,

@@ -21,7 +21,7 @@ def second_of(record: Record) -> int:
 
 
 class Logs(wallaroo.PartitionedSource[Record]):
-    time = wallaroo.event_time(second_of, idle_after=wallaroo.minutes(1))
+    time = wallaroo.event_time(second_of, idle_after=wallaroo.seconds(6))
 
     def __init__(self) -> None:
         self.folder = Path.cwd()

@@ -13,7 +13,7 @@ import wallaroo
 from tests.wallaroo.operators.timed import at, kept, tcp
 from tests.wallaroo.runtime.clock_cluster import MS, SECOND, ClockWorker, Message
 from wallaroo.names import WorkerName
-from wallaroo.runtime.clocks import Clocks
+from wallaroo.runtime.moved_sources import MovedSources
 from wallaroo.topology.plan import Application
 
 TIME = wallaroo.event_time(at, idle_after=wallaroo.seconds(5))
@@ -111,8 +111,9 @@ class MovingRun:
             if reader not in self.members or self.random.random() < 0.3
         }
         givers = {self.readers[split] for split in moves} | {*before} - {*self.members}
-        times = [self.workers[name].clocks.moving_times() for name in givers]
-        moved = {0: min(each[0] for each in times if 0 in each)} if any(times) else {}
+        times = [self.workers[name].clocks.sources[0].moving_time for name in givers]
+        known = [time for time in times if time is not None]
+        moved = {0: min(known)} if known else {}
         clock = max(map(self.clock, before))
         unaware = [*self.members]
         self.workers = {name: each for name, each in self.workers.items() if name in self.members}
@@ -129,7 +130,7 @@ class MovingRun:
         self.links = {ends: link for ends, link in self.links.items() if {*ends} <= {*self.members}}
         self.readers |= moves
         for worker in self.workers.values():
-            worker.clocks.opened()
+            worker.clocks.send_again()
 
     def assign(
         self, name: WorkerName, clock: int, moved: dict[int, int], moves: dict[str, WorkerName]
@@ -144,9 +145,9 @@ class MovingRun:
             worker = self.workers[name]
             for split, reader in moves.items():
                 if self.readers[split] == name != reader:
-                    worker.clocks.handed_over(0, split)
+                    worker.clocks.sources[0].handed_over(split)
             worker.set_members(self.members, moved, self.now_ns)
-        worker.clocks.resized()
+        worker.clocks.send_again()
 
 
 PLANS = [one_source(), behind_a_merge()]
@@ -171,7 +172,7 @@ def test_no_record_of_a_split_that_has_moved_is_late(plan: Application, seed: in
 def test_without_waiting_for_what_has_moved_records_are_late(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Clocks, "_wait_for_moved", lambda self, moved, now_ns: None)
+    monkeypatch.setattr(MovedSources, "wait", lambda self, moved, clocks, now_ns: None)
     with pytest.raises(AssertionError, match="late"):
         for seed in range(100):
             test_no_record_of_a_split_that_has_moved_is_late(PLANS[0], seed)
