@@ -230,12 +230,12 @@ def print_key(answer: dict[str, Any]) -> None:
         click.echo()
         table = new_table("pending", "name", "at")
         for each in timers:
-            table.add_row(each["kind"], plain(each["name"]), instant_text(each["at"]))
+            table.add_row(each["kind"], plain(each["name"]), _instant_text(each["at"]))
         print_table(table)
 
 
 def _time_text(time_ns: int | None) -> str:
-    return NOTHING if time_ns is None else instant_text(time_ns)
+    return NOTHING if time_ns is None else _instant_text(time_ns)
 
 
 def print_log(lines: list[dict[str, Any]]) -> None:
