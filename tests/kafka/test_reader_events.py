@@ -14,8 +14,11 @@ from wallaroo_connectors.kafka.reader import KafkaReader
 class Fetched:
     """A message of the client, or an event."""
 
-    def __init__(self, offset: int, error: KafkaError | None = None) -> None:
+    def __init__(
+        self, offset: int, error: KafkaError | None = None, *, topic: str = "t", partition: int = 0
+    ) -> None:
         self._offset, self._error = offset, error
+        self._topic, self._partition = topic, partition
 
     def __len__(self) -> int:
         return 1
@@ -24,10 +27,10 @@ class Fetched:
         return self._error
 
     def topic(self) -> str:
-        return "t"
+        return self._topic
 
     def partition(self) -> int:
-        return 0
+        return self._partition
 
     def offset(self) -> int:
         return self._offset
@@ -88,3 +91,25 @@ def test_an_end_that_was_reported_before_further_messages_does_not_move_the_posi
 ) -> None:
     assert polled(reader, end(10), Fetched(10), Fetched(11)) == [([b"10", b"11"], 12, False)]
     assert polled(reader, end(12)) == [([], 12, True)]
+
+
+@pytest.mark.parametrize("topics", [("t",), ("t", "u")])
+def test_each_message_is_of_its_own_partition_in_whatever_order_they_arrive(
+    reader: KafkaReader, topics: tuple[str, ...]
+) -> None:
+    places = [(topic, partition) for topic in topics for partition in (0, 1)]
+    reader._ids.update(dict.fromkeys(topics, ""))
+    reader._places.update(dict.fromkeys(places, Position(10, NO_EPOCH, "")))
+    # Of the topics in turn, so that neighbours have the same number of a partition.
+    order = [(topic, partition) for partition in (0, 1, 1, 0) for topic in topics]
+    fetched = [
+        Fetched(offset, topic=topic, partition=partition)
+        for offset, (topic, partition) in enumerate(order, 10)
+    ]
+    reader._consumer = Client([*fetched[:3], end(9), *fetched[3:]])
+    found = {name: batch.records for name, batch in reader.poll(0) if batch is not None}
+    wanted: dict[str, list[bytes]] = {}
+    for each in fetched:
+        name = f"{each.topic()}-{each.partition()}"
+        wanted.setdefault(name, []).append(each.value())
+    assert found == wanted

@@ -201,7 +201,8 @@ async def test_a_pattern_finds_topics_by_their_whole_names(kafka: Broker) -> Non
     source = source_of(kafka, pattern)
     assert source.partitions() == [f"{topic}-0", f"{other}-0", f"{other}-1"]
     kafka.admin.create_partitions([NewPartitions(topic, 2)])[topic].result()
-    assert f"{topic}-1" in source.partitions()
+    # A broker learns of it a moment after the controller has answered.
+    await seen(lambda: f"{topic}-1" in source.partitions())
 
 
 # Where it ends

@@ -203,12 +203,19 @@ class KafkaReader:
             if first is None:
                 return
             messages = [first, *self._consumer.consume(RECORDS_MAX - 1, 0)]
-        by_place, events = _sorted(messages)
+        by_place, events = _sorted(messages, self._only_topic())
         for place, found in by_place.items():
             if place in self._places:
                 yield from self._batches(place, found)
         for event in events:
             yield from self._note(event)
+
+    def _only_topic(self) -> str | None:
+        """Return the one topic that was ever read here; ``None`` if there are several.
+
+        Messages may still arrive of partitions that are read no more.
+        """
+        return next(iter(self._ids)) if len(self._ids) == 1 else None
 
     def _batches(
         self, place: tuple[str, int], messages: list[Any]
@@ -355,17 +362,30 @@ class KafkaReader:
             )
 
 
-def _sorted(messages: Iterable[Any]) -> tuple[dict[tuple[str, int], list[Any]], list[Any]]:
-    """Return messages by partition, and the events among them."""
+def _sorted(
+    messages: Iterable[Any], only_topic: str | None
+) -> tuple[dict[tuple[str, int], list[Any]], list[Any]]:
+    """Return messages by partition, and the events among them.
+
+    ``only_topic`` is the topic of all of them, if it is known: each answer of the client to that
+    question is a new string.
+    """
     by_place: dict[tuple[str, int], list[Any]] = {}
     events: list[Any] = []
+    found: list[Any] | None = None
+    last = None
     for message in messages:
         if message.error() is not None:
             events.append(message)
             continue
-        place = message.topic(), message.partition()
-        if (found := by_place.get(place)) is None:
-            by_place[place] = [message]
+        partition = message.partition()
+        # Messages of a partition arrive many at a time.
+        if only_topic is None or partition != last:
+            last = partition
+            place = only_topic or message.topic(), partition
+            found = by_place.get(place)
+        if found is None:
+            by_place[place] = found = [message]
         else:
             found.append(message)
     return by_place, events
