@@ -22,6 +22,9 @@ go through the plan as ``wallaroo.topology.clock_graph`` says.
   their times.
 * *A source moves to a worker that is ahead of it.* Its records would be late there. So at a resize
   all workers wait for it where its last one was (``set_members``), before they forget that one.
+* *Keys move to a worker whose windows have fired further.* Their results would be late in the next
+  state, if its clock went on without those who leave. So at a resize all clocks wait until each
+  worker has sent its watermark with the keys that it has now.
 * *A worker is started again without checkpoints.* Its watermarks start anew, and it knows none of
   ours. So what it had sent is forgotten, and ours are sent again.
 """
@@ -147,10 +150,13 @@ class Clocks:
         members: Iterable[tuple[WorkerName, Epoch]],
         moved: Mapping[int, int] = NOTHING_MOVED,
         now_ns: int = 0,
+        *,
+        is_resize: bool = False,
     ) -> list[Effect]:
         """Wait for the watermarks of these workers from now on, and send them ours again.
 
         ``moved`` has the watermarks that sources had whose channels were moved to other workers.
+        With ``is_resize``, keys move as well, so each clock waits for the next watermark of all.
         """
         effects = self.aligned()
         self._moved.wait(moved, self._clocks, now_ns)
@@ -164,15 +170,17 @@ class Clocks:
                 for way in ways
                 for worker in (self._members if way.edge is not None else (self._me,))
             ]
-            if index not in self._clocks:
+            # What only passes its clock on has decided nothing by it, and may go back.
+            passes_on = self._graph.points[index].state is None
+            if index not in self._clocks or (is_resize and passes_on):
                 self._clocks[index] = Clock(
                     senders, lambda each: each.place if each.place in self._shared_places else each
                 )
                 continue
             clock = self._clocks[index]
             for sender in senders:
-                is_known = sender in clock.vector
-                if is_known and before.get(sender.worker) != self._members[sender.worker]:
+                is_new = before.get(sender.worker) != self._members[sender.worker]
+                if sender in clock.vector and (is_resize or is_new):
                     clock.restarted(sender)
             if clock.set_senders(senders):
                 effects += self._advanced(index)
@@ -406,11 +414,12 @@ class Clocks:
 
     def source_times(self) -> dict[int, Instant]:
         """Return the watermark of each source that has had any record here, or still has a journal
-        to replay, by pipeline."""
+        to replay, by pipeline. One that still waits for other senders has none yet: ``BEFORE_ALL``.
+        """
         return {
             pipeline: Instant(source.time)
             for pipeline, source in self.sources.items()
-            if source.time > BEFORE_ALL or source.is_held
+            if source.has_begun or source.is_held
         }
 
     def catch_up(self, state: str, time: int) -> None:
@@ -423,8 +432,7 @@ class Clocks:
         known = [*shares]
         for pipeline, source in self.sources.items():
             times = [share[pipeline] for share in known if share.get(pipeline, END) < END]
-            # If a journal of that time is not replayed, nothing is known of its records yet.
-            if times and min(times) > BEFORE_ALL:
+            if times:
                 source.restore(min(times), now_ns)
 
     # For those who look

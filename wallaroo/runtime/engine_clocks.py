@@ -87,11 +87,17 @@ class EngineClocks:
         self._links = links
 
     def set_members(
-        self, members: Iterable[tuple[WorkerName, Epoch]], moved: Mapping[int, int]
+        self,
+        members: Iterable[tuple[WorkerName, Epoch]],
+        moved: Mapping[int, int],
+        *,
+        is_resize: bool,
     ) -> None:
         """Wait for the watermarks of these workers, and send them ours; ``moved`` has those of
         sources whose channels were moved to other workers."""
-        self._carry_out(self.clocks.set_members(members, moved, self._wall_ns()))
+        self._carry_out(
+            self.clocks.set_members(members, moved, self._wall_ns(), is_resize=is_resize)
+        )
 
     def begin(self) -> None:
         """Go on from where the states are after a restore, or after keys have moved here."""

@@ -89,6 +89,11 @@ class SourceTimes(Generic[ChannelT]):
         return self._time
 
     @property
+    def has_begun(self) -> bool:
+        """Whether it has had any record."""
+        return self._top > BEFORE_ALL
+
+    @property
     def is_held(self) -> bool:
         """Whether the watermark is held until ``replayed``."""
         return self._held is not None
@@ -138,7 +143,7 @@ class SourceTimes(Generic[ChannelT]):
     def moving_time(self) -> int | None:
         """What channels take along that go on at another worker: the watermark up to which they are
         waited for; ``None`` if nobody waits for them."""
-        is_waited_for = self.is_active and self._time > BEFORE_ALL
+        is_waited_for = self.is_active and self.has_begun
         return self._time if is_waited_for and isinstance(self._times, EventTime) else None
 
     def wait_for_moved(self, time: int, now_ns: int) -> None:

@@ -203,7 +203,9 @@ class Lifecycle:
         self._worker.enter(assign.epoch)
         if self._worker.engine.timing is not None:
             members = [(WorkerName(name), Epoch(epoch)) for name, epoch, _ in assign.members]
-            self._worker.engine.timing.set_members(members, assign.source_times)
+            self._worker.engine.timing.set_members(
+                members, assign.source_times, is_resize=bool(assign.resize)
+            )
             if not assign.resize:
                 self._worker.engine.timing.wait_for_open()
         if assign.resize:

@@ -11,7 +11,7 @@ from wallaroo.names import EdgeId, Epoch, WorkerName
 from wallaroo.runtime.clocks import ReplayedChannel
 from wallaroo.runtime.moved_sources import Sender
 from wallaroo.timing.clocks import Clock, Status, Watermark
-from wallaroo.timing.instants import END
+from wallaroo.timing.instants import BEFORE_ALL, END
 from wallaroo.topology.plan import Application
 
 E1, E2 = Epoch(1), Epoch(2)
@@ -258,3 +258,61 @@ def test_a_worker_that_was_started_again_starts_anew_and_gets_all_watermarks() -
     worker.clocks.received(EDGE, W2, E2, Watermark(START - SECOND))
     assert worker.clocks.states["seen"].vector[Sender(EDGE, W2)] == Watermark(START - SECOND)
     assert worker.clocks.states["seen"].time == START
+
+
+def test_a_clock_waits_at_a_resize_for_what_each_worker_has_then() -> None:
+    worker = ClockWorker(one_source(), W1, (W1, W2))
+    worker.clocks.processed(0, 1, START + 5 * SECOND, START)
+    worker.flush(START)
+    worker.clocks.received(EDGE, W2, E1, Watermark(START))
+    # Keys of the worker that leaves may have moved here, and their windows have fired less far.
+    assert worker.clocks.set_members([(W1, E1)], is_resize=True) == []
+    worker.clocks.send_again()
+    worker.flush(START + SECOND)
+    assert worker.clocks.states["seen"].time == START + 5 * SECOND
+
+
+def test_a_source_that_waits_for_other_senders_is_waited_for_after_a_restore() -> None:
+    plan = one_source(wallaroo.event_time(at, settle=wallaroo.seconds(5)))
+    worker = ClockWorker(plan, W1, (W1,))
+    assert worker.clocks.source_times() == {}
+    worker.clocks.processed(0, 1, START, START)
+    worker.flush(START)
+    assert worker.clocks.source_times() == {0: BEFORE_ALL}
+    other = ClockWorker(one_source(), W1, (W1,))
+    other.clocks.restore_sources([{0: START + 9 * SECOND}, {0: BEFORE_ALL}], START)
+    other.clocks.replayed(START)
+    other.clocks.processed(0, 1, START + 9 * SECOND, START)
+    other.flush(START + SECOND)
+    assert other.work.advanced == {}, "senders of the other worker may come back"
+
+
+def test_if_all_are_idle_one_that_resumes_behind_the_clock_counts_at_once() -> None:
+    worker = ClockWorker(one_source(), W1, (W1, W2))
+    for other, time in ((W1, START), (W2, START + SECOND)):
+        worker.clocks.received(EDGE, other, E1, Watermark(time, Status.IDLE))
+    worker.clocks.processed(0, 1, START, START)
+    worker.flush(START)
+    worker.clocks.received(EDGE, W2, E1, Watermark(START + 9 * SECOND))
+    assert worker.clocks.states["seen"].time == START + SECOND, "records from here are waited for"
+    worker.clocks.processed(0, 1, START + 2 * SECOND, START)
+    worker.flush(START + SECOND)
+    assert worker.clocks.states["seen"].time == START + 2 * SECOND
+
+
+def test_one_source_that_has_ended_does_not_end_a_clock_while_the_other_is_idle() -> None:
+    worker = alone(two_sources())
+    worker.clocks.processed(1, 1, START, START)
+    worker.clocks.end_source(0)
+    worker.flush(START + SECOND)
+    worker.flush(START + 20 * SECOND)
+    assert worker.work.advanced == {"seen": START}
+
+
+def test_a_last_barrier_ends_clocks_of_idle_sources() -> None:
+    worker = alone(one_source())
+    worker.clocks.processed(0, 1, START, START)
+    worker.flush(START + 20 * SECOND)
+    worker.clocks.end_sources()
+    worker.flush(START + 21 * SECOND)
+    assert worker.work.advanced == {"seen": END}

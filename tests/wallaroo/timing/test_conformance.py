@@ -30,6 +30,7 @@ from wallaroo.timing.window_spec import (
     GlobalWindows,
     LatePolicy,
 )
+from wallaroo.timing.window_store import WindowStore
 
 HOUR = 3_600_000_000_000
 
@@ -69,6 +70,17 @@ def test_a_window_fires_as_soon_as_the_clock_is_at_its_end() -> None:
     run = Windowed(tumbling(10)).add(3).advance(9)
     assert run.take() == []
     assert run.advance(10).take() == [("k", "x", 0, 10, FINAL)]
+
+
+def test_the_planted_bug_of_a_window_that_fires_only_behind_its_end_is_found_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def has_passed(self: WindowStore, end: int, later_ns: int = 0) -> bool:
+        return self.clock > end + self._rules.delay_ns + later_ns
+
+    monkeypatch.setattr(WindowStore, "_has_passed", has_passed)
+    with pytest.raises(AssertionError):
+        test_a_window_fires_as_soon_as_the_clock_is_at_its_end()
 
 
 def test_a_record_at_the_watermark_is_not_late() -> None:

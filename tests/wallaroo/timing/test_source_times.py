@@ -122,6 +122,14 @@ def test_read_times_need_no_channel_to_wait_for() -> None:
     assert times.moving_time is None
 
 
+def test_what_moves_while_a_source_waits_for_other_senders_is_waited_for() -> None:
+    times = source("a", settle_ns=30)
+    times.processed("a", 50, 10)
+    assert times.watermark(39) == Watermark(BEFORE_ALL)
+    assert times.has_begun
+    assert times.moving_time == BEFORE_ALL
+
+
 def test_a_source_that_ended_says_so_once_everything_is_processed() -> None:
     times = source("a")
     times.processed("a", 50, 0)
