@@ -11,7 +11,7 @@ from functools import partial
 
 import click
 
-from tests.simulation import graphs, once, two_phases
+from tests.simulation import graphs, once, timed, two_phases
 from tests.simulation.seeds import outcome, run_seed
 from wallaroo.testing import SimulationError, SimulationResult
 
@@ -30,18 +30,23 @@ def main() -> int:
     parser.add_argument("--two-phases", action="store_true", help="sinks of two phases")
     parser.add_argument("--logs", action="store_true", help="sources that are read by partition")
     parser.add_argument("--graphs", action="store_true", help="pipelines fed by pipelines")
+    parser.add_argument("--timed", action="store_true", help="late records, timers and alarms")
     options = parser.parse_args()
     kind = {"durable": not options.no_checkpoints, "with_logs": options.logs}
     if options.seed is not None:
         run: Callable[[int], SimulationResult] = partial(run_seed, **kind)
-        if options.graphs:
+        if options.timed:
+            run = partial(timed.run_timed, with_logs=options.logs)
+        elif options.graphs:
             run = partial(graphs.run_graph, durable=not options.no_checkpoints)
         elif options.once or options.two_phases:
             run = once.run_once if options.once else two_phases.run_two_phases
         return run_one(options.seed, run)
     seeds = range(options.first, options.first + options.seeds)
     run_seeds: Callable[[int], tuple[int, Counter[str], str]] = partial(outcome, **kind)
-    if options.graphs or options.once:
+    if options.timed:
+        run_seeds = partial(timed.outcome, with_logs=options.logs)
+    elif options.graphs or options.once:
         run_seeds = graphs.outcome if options.graphs else once.outcome
     elif options.two_phases:
         run_seeds = two_phases.outcome

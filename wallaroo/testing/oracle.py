@@ -33,6 +33,8 @@ View = Callable[[Any], Any]
 LAST_RESULTS = 1000
 DIFFERENCES_SHOWN_MAX = 8
 PARTITIONS = 16
+BESIDE = "~"
+"""Behind the name of a state, in the names of those that have its timers and alarms."""
 SHOWN_BEFORE = 20
 SHOWN_CHARACTERS = 100
 
@@ -146,14 +148,21 @@ class Expected:
 
 
 def states_of(plan: Application, states: Mapping[str, Mapping[Any, Any]]) -> States:
-    """Return the objects of all states but windows, whose content is compared as results."""
-    return {name: dict(state) for name, state in states.items() if plan.states[name].timing is None}
+    """Return the objects of all states that time does not change; what those have that it does is
+    compared as results."""
+    timed = {name for name, state in plan.states.items() if state.timing is not None}
+    return {
+        name: dict(state)
+        for name, state in states.items()
+        if name not in timed and name.partition(BESIDE)[0] not in timed
+    }
 
 
 def last_results(dataflow: Dataflow) -> Iterator[tuple[SinkId, list[Any]]]:
     """Give the results of all windows that are open, and whatever else waits to be given."""
     yield from dataflow.take_output()
     if dataflow.timed is not None:
+        dataflow.timed.keyed.end_input()
         for name in dataflow.timed.names:
             dataflow.timed.advance(name, END)
             while dataflow.timed.fire_some(LAST_RESULTS):

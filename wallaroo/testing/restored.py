@@ -41,6 +41,8 @@ def restored(objects: Objects, plan: Application, expected: Expected) -> Dataflo
         WorkerName("alone"), plan, dataflow.saved_states, expected.maps, shapes, store, no_pause
     )
     _run_at_once(restorer.restore(newest_manifest(objects)))
+    if dataflow.timed is not None:
+        dataflow.timed.keyed.rebuild()
     return dataflow
 
 

@@ -1,7 +1,7 @@
 """Runs an application on a simulated cluster that meets faults, and checks the result."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -16,6 +16,7 @@ from wallaroo.metrics.tally import Counts
 from wallaroo.names import WorkerName
 from wallaroo.operators.failures import Failure
 from wallaroo.testing.checked_input import checked_input, refuse_arguments
+from wallaroo.testing.cuts import Cuts
 from wallaroo.testing.cutting import CutOutput, Cutter
 from wallaroo.testing.deletions import Deletions
 from wallaroo.testing.disk import Disk
@@ -73,6 +74,7 @@ LAST_IN_FIRST_OUT = 0.4
 """How often the workers that joined last are the ones that leave."""
 REFUSED = 0.1
 """How often all workers may be asked to leave while none joins, which is refused."""
+CheckOutput = Callable[[Mapping[int, list[Any]]], Iterable[str]]
 PASSING = (ClusterError, FencedError, StoreError)
 """Errors of a run after which the same command is to be run again."""
 
@@ -126,6 +128,7 @@ def simulate(  # noqa: PLR0913  each can be left out
     view_output: Callable[[Any], Any] = same,
     cut_output: CutOutput = "lines",
     expect_failures: bool | int = False,
+    check_output: CheckOutput | None = None,
     replay_command: str = "",
     objects: Objects | None = None,
 ) -> SimulationResult:
@@ -142,7 +145,9 @@ def simulate(  # noqa: PLR0913  each can be left out
     a dict of these, each a list. Generators bring their own, and have to end. ``cut_output`` is
     ``"lines"``, ``"frames"`` (length of 4 bytes, big endian, and payload), or a function from bytes
     to the list of whole records in them. ``view_state`` and ``view_output`` leave out where the
-    order of several senders shows. A record that user code cannot process fails the run, unless
+    order of several senders shows. If output depends on when records come, since some may be late,
+    ``check_output`` is called instead of comparing it: it gets what each sink has, by number, and
+    returns the problems. A record that user code cannot process fails the run, unless
     ``expect_failures`` is the number of records that do, or ``True`` for any number from 1 on::
 
         result = simulate(plan, {"votes": [[b"a", b"?"]]}, seed=1, expect_failures=1)
@@ -156,7 +161,8 @@ def simulate(  # noqa: PLR0913  each can be left out
     chosen = faults if durable else without_losses(faults)
     parts = (objects or Objects(), Cutter(cut_output))
     simulation = _Simulation(application, given, Random(seed), workers, chosen, *parts, durable)
-    problems, cause = simulation.outcome(expect_failures, view_state, view_output)
+    check = check_output or simulation.compared(view_output)
+    problems, cause = simulation.outcome(expect_failures, view_state, check)
     if problems:
         raise SimulationError(simulation.report(seed, problems, replay_command)) from cause
     return simulation.result()
@@ -215,6 +221,7 @@ class _Simulation:
         self._is_over = self._may_lose_input = False
         self._patience: float = random.randint(2, 20)
         self._revived = RevivedKeys(objects, plan, self._expected)
+        self._cuts = Cuts(objects, plan)
         self._residents: set[WorkerName] = set()  # before the last visit
 
     @property
@@ -277,7 +284,7 @@ class _Simulation:
         self,
         expect_failures: bool | int,
         view_state: Callable[[Any], Any],
-        view_output: Callable[[Any], Any],
+        check_output: CheckOutput,
     ) -> tuple[list[str], Exception | None]:
         """Run; return what is wrong with the result, and the error that caused it."""
         injected = self._chaos.injected
@@ -286,7 +293,7 @@ class _Simulation:
             problems = (
                 failure_mistakes(self._expected.failures, expect_failures)
                 or self.run()
-                or self.differences(view_output)
+                or self.differences(check_output)
             )
         except Exception as error:  # noqa: BLE001  whatever the cluster's code raises is the finding
             return [f"{type(error).__name__}: {error}"], error
@@ -364,6 +371,7 @@ class _Simulation:
     def _look_at_store_and_sources(self) -> None:
         if self._is_durable:
             self._problems.extend(self._revived.look())
+            self._problems.extend(self._cuts.look())
         for index, log in self._logs.items():
             self._let_grow(index, log)
 
@@ -497,7 +505,14 @@ class _Simulation:
         shown = self._initializer.counts()
         return [shown, counts_in(newest_manifest(self._objects))] if self._is_durable else [shown]
 
-    def differences(self, view_output: Callable[[Any], Any]) -> list[str]:
+    def compared(self, view: Callable[[Any], Any]) -> CheckOutput:
+        """Return what compares output with that of a plain run."""
+        expected, is_durable = self._expected.output, self._is_durable
+        return lambda output: output_differences(
+            self._plan, expected, output, view, is_durable=is_durable
+        )
+
+    def differences(self, check_output: CheckOutput) -> list[str]:
         """Return what is not as in a plain run, in which all windows fire in the end."""
         found = self._final_states()
         output = self._output()
@@ -507,13 +522,7 @@ class _Simulation:
                 output[sink] = [*output[sink], *rows]
         return [
             *self._deletions.state_differences(found),
-            *output_differences(
-                self._plan,
-                self._expected.output,
-                output,
-                view_output,
-                is_durable=self._is_durable,
-            ),
+            *check_output(output),
             *unnamed_batches(self._targets, self._objects.manifests()),
             *uncalled_for(self._world.prepared_targets, self._objects.manifests()),
             *(

@@ -1,6 +1,6 @@
 """A store of objects in memory, with the delays and failures of a store across a network."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from wallaroo.checkpoint.manifest import (
     PART_FOLDER,
@@ -49,7 +49,15 @@ class Objects:
 
     def manifests(self) -> list[Manifest]:
         """Return all manifests that ever existed, pruned ones too."""
-        return [decode_manifest(data, str(number)) for number, data in self._manifests.items()]
+        return self.manifests_beside(())
+
+    def manifests_beside(self, known: Collection[int]) -> list[Manifest]:
+        """Return those whose numbers are not among ``known``, in the order of their writing."""
+        return [
+            decode_manifest(data, str(number))
+            for number, data in self._manifests.items()
+            if number not in known
+        ]
 
     def tear(self, name: str, data: bytes) -> None:
         """Break a write off in the middle: it has no effect, unless the store is bad."""
