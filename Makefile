@@ -5,7 +5,7 @@ INSTALL := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version
 PEERS_INSTALL := .venv-peers/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test browser simulate fuzz check format style types layers spelling dead-code coverage page-check package bench bench-kafka bench-latency bench-peers crash-test operator-test kafka-test kubernetes-test recipes-test dev clean
+.PHONY: help run test browser simulate fuzz check format style types layers spelling dead-code coverage page-check package bench bench-kafka bench-latency bench-peers crash-test operator-test kafka-test kubernetes-test recipes-test ray-test dev clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,16 @@ kubernetes-test: .venv/dev-ready  ## Check the Helm chart, and run what it rende
 
 recipes-test: .venv/dev-ready  ## Run the recipes with event time on one and three workers, and kill one
 	@$(BIN)/python -m pytest tests/cluster/test_recipes.py
+
+.venv-ray/ready: pyproject.toml | .venv/dev-ready
+	@echo "Setting up .venv-ray, Ray's own environment (once; some minutes, 1 GB)"
+	@test -x .venv-ray/bin/python || $(BIN)/python -m venv .venv-ray
+	@.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[ray]'
+	@.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/ray/requirements.txt
+	@touch $@
+
+ray-test: .venv-ray/ready  ## Run clusters on a real Ray (own environment): losses, drains, growth
+	@.venv-ray/bin/python -m pytest -p no:cacheprovider -m ray tests/ray
 
 # What starts no processes and is enough for the part that decides; the rest acts, and most of it runs
 # in processes of their own.
@@ -147,4 +157,4 @@ operator-test: .venv/dev-ready  ## Play all that the original's scripts do to a 
 	@$(BIN)/python -m tests.operator $(ARGS)
 
 clean:  ## Remove environments and caches
-	rm -rf .venv .venv-peers .venv-kafka-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .page-check
+	rm -rf .venv .venv-peers .venv-kafka-peers .venv-ray .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .page-check

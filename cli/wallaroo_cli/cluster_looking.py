@@ -10,15 +10,14 @@ from wallaroo.metrics.event_history import EVENTS_KEPT
 from wallaroo.worker.split_facts import SPLITS_A_PIPELINE_MAX
 from wallaroo_cli.cluster_options import (
     ask_and_show,
+    ask_cluster,
     cluster_options,
     key_type_option,
-    target_of,
     timeout_option,
     write,
 )
 from wallaroo_cli.errors import report_errors
 from wallaroo_cli.tools import cluster_views as views
-from wallaroo_cli.tools.control_client import ask
 from wallaroo_workers.machine_runs import machine_runs
 from wallaroo_workers.run_file import living_runs
 
@@ -109,13 +108,13 @@ def keys(*, wants_list: bool, limit: int, wants_all: bool, **options: Any) -> No
 
 
 def _list_keys(options: dict[str, Any], limit: int | None) -> None:
-    as_json, target = options.pop("as_json"), target_of(options)
+    as_json = options.pop("as_json")
     found: list[dict[str, str]] = []
     problems: dict[str, str] = {}
     count, after = 0, None
     while limit is None or count < limit:
         some = KEYS_AT_ONCE if limit is None else min(limit - count, KEYS_AT_ONCE)
-        page = ask(target, "keys", {**options, "list": True, "limit": some, "after": after})
+        page = ask_cluster({**options, "list": True, "limit": some, "after": after}, "keys")
         count += len(page["keys"])
         problems |= page["problems"]
         if as_json:
@@ -226,7 +225,7 @@ def events(**options: Any) -> None:
 def logs(**options: Any) -> None:
     """Show the last lines of the log of all processes, or change its level."""
     as_json, level = options.pop("as_json"), options["level"]
-    answer = ask(target_of(options), "logs", options)
+    answer = ask_cluster(options, "logs")
 
     def show(answer: dict[str, Any]) -> None:
         if level is not None:

@@ -12,7 +12,7 @@ import click
 
 from wallaroo.errors import ConfigError
 from wallaroo_cli import DISTRIBUTION
-from wallaroo_cli.cluster_options import cluster_options, target_of
+from wallaroo_cli.cluster_options import address_options, target_of
 from wallaroo_cli.entry import STATUS_INTERRUPTED
 from wallaroo_cli.errors import report_errors
 from wallaroo_cli.letters import views
@@ -127,7 +127,7 @@ def show(folder: Path, name: str, *, wants_payload: bool, as_json: bool) -> None
     help="Include letters that may have arrived before an earlier replay was interrupted.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@cluster_options
+@address_options
 @report_errors
 def replay(
     folder: Path,

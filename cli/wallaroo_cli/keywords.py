@@ -18,9 +18,13 @@ from wallaroo_workers.initializer.settings import ClusterSettings
 from wallaroo_workers.settings import ApplicationSettings
 
 OF_THE_COMMAND = frozenset(
-    {"application_module", "application_path", "plan", "join", "name", "zone", "homes_fd", "rejoin"}
+    {
+        *("application_module", "application_path", "plan"),
+        *("join", "name", "zone", "homes_fd", "rejoin"),
+        *("on", "hosts", "worker_cpus", "spread", "autoscale", "detach", "runtime_env"),
+    }
 )
-"""What only the command has: it finds the application, and starts workers that join."""
+"""What only the command has: it finds the application, starts workers that join, and has homes."""
 
 DEFAULTS: dict[str, Any] = {"log_level": "warning", "no_dashboard": True}
 """A function of a program is quieter than a command, and opens no port that nobody asked for."""

@@ -28,6 +28,7 @@ from wallaroo_cli.checkpoint_options import (
 )
 from wallaroo_cli.errors import report_errors
 from wallaroo_cli.failure_options import failure_options, failure_rule
+from wallaroo_cli.homes.options import HomeOptions, check_home, home_options
 from wallaroo_cli.host_options import (
     HostOptions,
     advertised,
@@ -112,6 +113,7 @@ class Chosen:
     debug: bool
     page: DashboardSettings | None
     hosts: HostOptions
+    home: HomeOptions
     checkpoints: CheckpointOptions
     application_arguments: tuple[str, ...]
     folder: str
@@ -280,6 +282,7 @@ class RunCommand(click.Command):
 @checkpoint_options
 @page_options
 @host_options
+@home_options
 @click.option(
     "--no-metrics",
     is_flag=True,
@@ -320,6 +323,8 @@ def main(**values: Any) -> None:
     chosen = options_chosen(values)
     hosts = chosen.hosts
     process = "initializer" if hosts.join is None else f"agent of {agent_label(hosts)}"
+    if chosen.home.home is not None:
+        process = "driver"
     configure_logs(process, level=_log_level(chosen), form=chosen.log_format)
     failures = check_chosen(chosen, _given(values))
     warn_of_misspelled(chosen.application_arguments, _own_options())
@@ -337,6 +342,8 @@ def main(**values: Any) -> None:
         plan = plan.with_partitions(chosen.partition_count)
         click.echo(plan_dot(plan) if chosen.plan_form == "dot" else plan_text(plan))
         return
+    if chosen.home.home is not None:
+        sys.exit(_run_at_home(chosen, application, plan, values))
     if hosts.join is not None:
         agent = _agent_settings(chosen, application, hosts.join)
         sys.exit(forks.run(_joined(agent, plan, chosen.health or "")))
@@ -347,9 +354,12 @@ def options_chosen(values: dict[str, Any]) -> Chosen:
     """Return the options of the command that is being parsed, whose values these are."""
     values = absolute_paths(values)
     hosts = HostOptions.taken_from(values)
+    home = HomeOptions.taken_from(values)
     checkpoints = CheckpointOptions.taken_from(values)
     page = page_settings(values)
-    return Chosen(**values, hosts=hosts, checkpoints=checkpoints, page=page, folder=os.getcwd())
+    return Chosen(
+        **values, hosts=hosts, home=home, checkpoints=checkpoints, page=page, folder=os.getcwd()
+    )
 
 
 def check_chosen(chosen: Chosen, given: Collection[str]) -> FailureRule:
@@ -358,10 +368,38 @@ def check_chosen(chosen: Chosen, given: Collection[str]) -> FailureRule:
     ``given`` has the names of the parameters that the user gave.
     """
     is_joining = chosen.hosts.join is not None
+    check_home(chosen.home, given, _flags())
     check_together(chosen.hosts, chosen.worker_count)
     if not is_joining:
         check_checkpoints(chosen.checkpoints.resilience_dir, given)
     return failure_rule(chosen.max_failures, on_error=chosen.on_error, is_joining=is_joining)
+
+
+def _run_at_home(
+    chosen: Chosen, application: ApplicationSettings, plan: Application, values: dict[str, Any]
+) -> int:
+    # Imported here because homes import what only they need.
+    from wallaroo_cli.homes.home import home_named
+    from wallaroo_cli.homes.request import home_run
+
+    assert chosen.home.home is not None
+    refuse_stdin(plan)
+    home = home_named(chosen.home.home)
+    wanted = home_run(
+        plan,
+        application.module,
+        application.paths[0],
+        chosen.home,
+        chosen.checkpoints,
+        {**absolute_paths(values), "application_arguments": chosen.application_arguments},
+        _given(values),
+    )
+    return home.run(wanted)
+
+
+def _flags() -> dict[str, str]:
+    """Return the option of each parameter, by the parameter's name."""
+    return {each.name: max(each.opts, key=len) for each in main.params if each.name is not None}
 
 
 def _own_options() -> list[str]:

@@ -15,7 +15,7 @@ from wallaroo.wire.control import ControlFrame, Join, Pulse, encode_control_fram
 from wallaroo.wire.requests import NO_EPOCH, Answer, Progress, Request, to_json
 from wallaroo_cli.tools import control_client
 from wallaroo_cli.tools.addresses import parse_address
-from wallaroo_cli.tools.control_client import _ask
+from wallaroo_cli.tools.control_client import answer_of
 from wallaroo_cli.tools.running_clusters import NoClusterError, Target
 from wallaroo_workers.control_link import ControlLink
 from wallaroo_workers.initializer.control import clients
@@ -139,7 +139,7 @@ def request(number: int = 1, params: str = "{}") -> Request:
 
 async def ask(server: ControlServer, secret: bytes = SECRET, **params: Any) -> dict[str, Any]:
     to = target(server, secret)
-    asking = _ask(to, "status", params, lambda _: None, until_ended=False)
+    asking = answer_of(to, "status", params, lambda _: None, until_ended=False)
     return await asyncio.wait_for(asking, WAIT_S)
 
 
@@ -252,7 +252,7 @@ async def test_another_program_that_listens_there_is_not_a_cluster() -> None:
         port = other.sockets[0].getsockname()[1]
         to = Target(parse_address(f"127.0.0.1:{port}", "here"), SECRET)
         with pytest.raises(NoClusterError, match="does not speak this release's protocol"):
-            await _ask(to, "status", {}, lambda _: None, until_ended=False)
+            await answer_of(to, "status", {}, lambda _: None, until_ended=False)
 
 
 # Nonsense

@@ -34,6 +34,8 @@ URGENT_S = 10.0
 """A node that ends within this time is left without waiting for replacements."""
 FIRST_PAUSE_S = 0.5
 PAUSE_S_MAX = 30.0
+SETTLE_S = 2.0
+"""After the orderly end of a host, so long nothing is started: the run may be about to end."""
 FORGIVEN_AFTER_S = 60.0
 """After so long without a failure, the next one counts as the first."""
 
@@ -108,6 +110,7 @@ class Fleet:
         """Hosts on draining nodes for whose workers the cluster grows."""
         self._failures = 0
         self._failed_s = -math.inf
+        self._left_s = -math.inf
 
     @property
     def names(self) -> list[str]:
@@ -141,7 +144,9 @@ class Fleet:
             if view.is_dead or view.status is not None:
                 self._forget(name)
                 effects.append(ForgetHost(name))
-                if view.status != 0 and name not in self._leaving:
+                if view.status == 0:
+                    self._left_s = now_s
+                elif name not in self._leaving:
                     self._failed(now_s)
         self._leaving &= self._hosts.keys()
         effects += self._drain(now_s, views, draining)
@@ -179,9 +184,8 @@ class Fleet:
         self._failed_s = now_s
 
     def _next_start_s(self) -> float:
-        if not self._failures:
-            return -math.inf
-        return self._failed_s + pause_s(self._failures)
+        settled_s = self._left_s + SETTLE_S
+        return max(settled_s, self._failed_s + pause_s(self._failures))
 
     # Ends
 
@@ -222,7 +226,7 @@ class Fleet:
 
 def pause_s(failures: int) -> float:
     """Return the pause after so many failures in a row."""
-    return min(FIRST_PAUSE_S * 2.0 ** min(failures - 1, 10), PAUSE_S_MAX)
+    return min(FIRST_PAUSE_S * 2.0 ** min(max(failures - 1, 0), 10), PAUSE_S_MAX)
 
 
 def _number(name: str) -> int:

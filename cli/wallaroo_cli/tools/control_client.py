@@ -53,17 +53,18 @@ def ask(
     Raises ``NoClusterError`` if nobody answers, ``ConfigError`` if the request was a mistake,
     ``ClusterError`` if it was refused or the cluster ended meanwhile.
     """
-    return asyncio.run(_ask(target, method, params, on_progress, until_ended=until_ended))
+    return asyncio.run(answer_of(target, method, params, on_progress, until_ended=until_ended))
 
 
-async def _ask(
+async def answer_of(
     target: Target,
     method: str,
     params: dict[str, Any],
-    on_progress: OnProgress,
+    on_progress: OnProgress = lambda _: None,
     *,
-    until_ended: bool,
+    until_ended: bool = False,
 ) -> dict[str, Any]:
+    """Like ``ask``, on the running event loop."""
     answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
     ended = asyncio.Event()
 

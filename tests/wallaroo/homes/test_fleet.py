@@ -72,6 +72,15 @@ def test_a_host_whose_worker_left_is_forgotten_and_not_replaced() -> None:
     assert home.step() == []
 
 
+def test_a_host_that_ended_in_order_is_replaced_only_if_the_run_goes_on() -> None:
+    home = Home(2)
+    home.step()
+    home.views["h2"] = HostView(node="n2", status=0)
+    assert home.step() == [ForgetHost("h2")]
+    assert home.step() == []
+    assert started(home.step()) == ["h3"]
+
+
 def test_a_host_that_the_home_restarts_is_not_missing() -> None:
     home = Home(2)
     home.step()

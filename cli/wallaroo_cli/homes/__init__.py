@@ -1,0 +1,1 @@
+"""Homes for clusters: systems that run our processes on their machines (``--on NAME``)."""
