@@ -18,6 +18,7 @@ from tests.bench.rows.row import Row
 from tests.bench.rows.speed_up import SpeedUpRow
 from tests.bench.rows.start_up import StartUpRow
 from tests.bench.rows.switched import OutboxRow, durability_rows, metrics_rows
+from tests.bench.rows.windows import windows_rows
 from tests.bench.scenarios import COST, GROWTH
 
 PAIR_GROUPS = ("cost", "one by one")
@@ -28,6 +29,7 @@ PAIR_ROUNDS = 7
 def all_rows() -> list[Row]:
     """Return every row, in the order in which they take turns."""
     rows: list[Row] = [*map(CostRow, COST), SpeedUpRow(), *durability_rows(), *metrics_rows()]
+    rows += windows_rows()
     rows += [OutboxRow(), *in_python_rows(), AnswerCostRow(), CallsRow()]
     rows += [MemoryRow(), StartUpRow(), *map(CostRow, GROWTH)]
     rows += [*map(CheckpointRow, LOADS), *map(RecoveryRow, KEY_COUNTS)]

@@ -23,6 +23,16 @@ def write_keys(path: Path, payload_bytes: int, key_count: int, *, is_each_key_on
     path.write_bytes(b"".join([header + HEADER.pack(key) + padding for key in keys]))
 
 
+def write_stamped(path: Path, payload_bytes: int, key_count: int, record_count: int) -> None:
+    """Write payloads of ``windows``: a u32 key and a u64 time, a millisecond later each."""
+    chance = random.Random(SEED)
+    frame = struct.Struct(">IIQ")
+    assert payload_bytes == frame.size - HEADER.size
+    with path.open("wb") as file:
+        for number in range(record_count):
+            file.write(frame.pack(payload_bytes, chance.randrange(key_count), number))
+
+
 def count_keys(path: Path, frame_bytes: int) -> int:
     """Return how many different keys a file of ``write_keys`` has."""
     data, first = path.read_bytes(), HEADER.size

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.bench.samples import count_keys, write_documents, write_keys
+from tests.bench.samples import count_keys, write_documents, write_keys, write_stamped
 
 KEYS_TO_FILL = 1_000
 """With fewer keys it makes no difference when their states are made."""
@@ -214,6 +214,8 @@ def make_sample(scenario: Scenario, folder: Path) -> Sample:
     if not path.exists():
         if scenario.module == "documents":
             write_documents(path, scenario.payload_bytes, scenario.key_count)
+        elif "stamped" in scenario.arguments:
+            write_stamped(path, scenario.payload_bytes, scenario.key_count, scenario.record_count)
         else:
             write_keys(
                 path,

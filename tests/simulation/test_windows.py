@@ -1,5 +1,6 @@
 """Windows whatever fails: each result once, with exactly the records of its window."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from tests.simulation.planted import Patch, Plant, first_failure
 from tests.simulation.seeds import run_case, shape_of
 from tests.simulation.windowed_applications import APPLICATIONS, case
+from wallaroo.operators import combining
+from wallaroo.operators.combining import Combiner
 from wallaroo.operators.pane_state import PaneState
 from wallaroo.operators.saved_state import Progress
 from wallaroo.operators.timed_states import TimedStates
@@ -25,6 +28,15 @@ def few_keys_fire_at_a_time(monkeypatch: Patch) -> None:
     """Let barriers, crashes and resizes find windows that are half fired."""
     fire = TimedStates.fire_some
     monkeypatch.setattr(TimedStates, "fire_some", lambda self, count: fire(self, min(count, 2)))
+
+
+@pytest.fixture(autouse=True)
+def records_are_combined_now_and_then(monkeypatch: Patch) -> None:
+    """Let accumulators travel in short runs with few records, too, and records again."""
+    monkeypatch.setattr(combining, "RECORDS_MIN", 1)
+    monkeypatch.setattr(combining, "TURNS_BETWEEN", 1)
+    monkeypatch.setattr(combining, "WORTH", 0.95)
+    monkeypatch.setattr(combining, "RECORDS_JUDGED", 30)
 
 
 def run_seed(seed: int) -> SimulationResult:
@@ -65,6 +77,12 @@ def without_abandoned_layers(patch: Patch) -> None:
     patch.setattr(Pane, "put_back_unsaved", lambda *_: None)
 
 
+def with_accumulators_behind_the_barrier(patch: Patch) -> None:
+    """What was combined is sent at every other flush only, so a barrier may overtake it."""
+    take, calls = Combiner.take, itertools.count()
+    patch.setattr(Combiner, "take", lambda self: take(self) if next(calls) % 2 else iter(()))
+
+
 @pytest.mark.parametrize(
     "bug",
     [
@@ -73,6 +91,7 @@ def without_abandoned_layers(patch: Patch) -> None:
         without_the_rest_of_a_restore,
         without_holding_sources,
         without_abandoned_layers,
+        with_accumulators_behind_the_barrier,
     ],
 )
 def test_a_planted_bug_is_found(bug: Plant, monkeypatch: Patch) -> None:

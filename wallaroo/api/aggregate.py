@@ -4,6 +4,7 @@
 windows.
 """
 
+import operator
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -23,10 +24,8 @@ from wallaroo.timing.accumulators import (
     Mean,
     Several,
     Top,
-    added,
     first_of,
     one_more,
-    subtracted,
 )
 from wallaroo.timing.window_spec import AggregationSpec, BuiltIn, Result
 from wallaroo.type_variables import Q, R
@@ -61,8 +60,8 @@ def count() -> BuiltInAggregation[Any, Result[int]]:
         initial=int,
         update=one_more,
         update_returns=True,
-        merge=added,
-        invert=subtracted,
+        merge=operator.add,
+        invert=operator.sub,
         is_commutative=True,
         built_in=BuiltIn.COUNT,
     )
@@ -80,7 +79,7 @@ def sum(f: Callable[[R], Q]) -> BuiltInAggregation[R, Result[Q]]:
         initial=int,
         update=update,
         update_returns=True,
-        merge=added,
+        merge=operator.add,
         is_commutative=True,
         built_in=BuiltIn.SUM,
         extract=f,

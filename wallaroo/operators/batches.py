@@ -6,6 +6,9 @@ the records were decoded from, so that an error at the owner can still show them
 authenticated peers only.
 
 If records need a time, each form has one more list, with the times, and one more column.
+
+Before some windows a third form travels instead. **Partial panes**: keys and the accumulators of
+their records, pane by pane.
 """
 
 import enum
@@ -13,10 +16,11 @@ import io
 import pickle
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from wallaroo.operators.columns import dump_records, load_records, rescue_records
+from wallaroo.timing.partial_panes import PartialPane
 
 Serialize = Callable[[Any], bytes]
 Deserialize = Callable[[bytes], Any]
@@ -27,6 +31,7 @@ class BatchFormat(enum.IntEnum):
 
     PAYLOADS = 1
     OBJECTS = 2
+    PARTIALS = 3
 
 
 @dataclass(slots=True)
@@ -49,6 +54,13 @@ class Batch:
             columns.append(self.times)
         part = slice(first, first + count)
         return [column[part] for column in columns]
+
+
+@dataclass(slots=True)
+class PartialBatch(Batch):
+    """Partial panes that crossed an exchange; ``keys`` has their starts."""
+
+    panes: list[PartialPane] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +192,73 @@ def unpack(
     if not errors:
         return Batch(keys, payloads, records, times), []
     return _good_and_bad(Batch(keys, payloads, records, times), errors)
+
+
+def pack_partials(panes: list[PartialPane]) -> tuple[bytes, list[BadRecord]]:
+    """Return partial panes as bytes, and apart from that the accumulators that fail; no bytes if
+    all of them fail."""
+    try:
+        return _packed_partials(panes), []
+    except BaseException:  # noqa: BLE001  user code; the failing accumulators are found below
+        panes, bad = _part_partials(panes)
+    try:
+        return (_packed_partials(panes) if any(pane.keys for pane in panes) else b""), bad
+    except BaseException as error:  # noqa: BLE001  pickled once, and not again
+        rows = (zip(pane.keys, pane.accumulators, strict=True) for pane in panes)
+        bad += [BadRecord(key, None, each, error) for row in rows for key, each in row]
+        return b"", bad
+
+
+def _packed_partials(panes: list[PartialPane]) -> bytes:
+    keys = [key for pane in panes for key in pane.keys]
+    accumulators = dump_records([each for pane in panes for each in pane.accumulators])
+    heads = [(pane.start, pane.record_count, len(pane.keys)) for pane in panes]
+    body = io.BytesIO()
+    pickler = pickle.Pickler(body, 5)
+    pickler.fast = True  # as for payloads
+    pickler.dump((heads, keys, accumulators))
+    return body.getvalue()
+
+
+def _part_partials(panes: list[PartialPane]) -> tuple[list[PartialPane], list[BadRecord]]:
+    """Part accumulators that can be pickled from those that cannot."""
+    good: list[PartialPane] = []
+    bad: list[BadRecord] = []
+    for pane in panes:
+        kept = pane._replace(keys=[], accumulators=[])
+        for key, accumulator in zip(pane.keys, pane.accumulators, strict=True):
+            try:
+                pickle.dumps(accumulator, 5)
+            except BaseException as error:  # noqa: BLE001  as above
+                bad.append(BadRecord(key, None, accumulator, error))
+                continue
+            kept.keys.append(key)
+            kept.accumulators.append(accumulator)
+        good.append(kept)
+    return good, bad
+
+
+def unpack_partials(body: bytes) -> tuple[PartialBatch, list[BadRecord]]:
+    """Return the partial panes in ``body``, and apart from that the accumulators that fail."""
+    heads, keys, packed = pickle.loads(body)
+    errors: Errors = {}
+    try:
+        accumulators = load_records(packed)
+    except BaseException as error:  # noqa: BLE001  unpickling runs the user's code
+        accumulators, errors = _rescue(packed, len(keys), error)
+    bad = [BadRecord(keys[each], None, accumulators[each], why) for each, why in errors.items()]
+    panes = []
+    first = 0
+    for start, record_count, size in heads:
+        last = first + size
+        if errors:
+            good = [each for each in range(first, last) if each not in errors]
+            part = [keys[each] for each in good], [accumulators[each] for each in good]
+        else:
+            part = keys[first:last], accumulators[first:last]
+        panes.append(PartialPane(start, record_count, *part))
+        first = last
+    return PartialBatch([pane.start for pane in panes], [], None, None, panes), bad
 
 
 Errors = dict[int, BaseException]

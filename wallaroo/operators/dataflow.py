@@ -22,11 +22,15 @@ from wallaroo.operators.batches import (
     BadRecord,
     Batch,
     BatchFormat,
+    PartialBatch,
     pack_objects,
+    pack_partials,
     pack_payloads,
     unpack,
+    unpack_partials,
 )
 from wallaroo.operators.changes import StateWriter
+from wallaroo.operators.combining import Combiner
 from wallaroo.operators.failures import Failure, Site, StopOnError, describe_failure
 from wallaroo.operators.key_splitter import KeySplitter
 from wallaroo.operators.keyed_times import states_of
@@ -39,6 +43,8 @@ from wallaroo.operators.writing.chain import Entry, write_chain
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.routing.payload_keys import NAME as PAYLOAD_KEY
 from wallaroo.timing.instants import BEFORE_ALL
+from wallaroo.timing.partial_panes import PartialPane
+from wallaroo.topology.combining import combining_steps
 from wallaroo.topology.plan import (
     Application,
     Exchange,
@@ -136,6 +142,7 @@ class Dataflow:
             if options.form is None and not self._pipeline_of_edge[edge][1].is_before_decoder
         }
         self._timed_edges, self._timed_flows = timed_edges(plan), timed_flows(plan)
+        self._combiners = {edge: Combiner(step) for edge, step in combining_steps(plan).items()}
         self._by_source_key = _keyed_by_source(plan)
         self._splitters: dict[int, tuple[KeySplitter, EdgeId]] = {}
         """By pipeline whose records are keyed before they are decoded."""
@@ -144,6 +151,7 @@ class Dataflow:
     def bind(self, workers: tuple[WorkerName, ...], maps: dict[str, PartitionMap]) -> None:
         """Write the chains for these members. States are kept; outgoing lists must be empty."""
         assert not any(self._outgoing.values()), "take_batches() before the members change"
+        assert not any(each.waits for each in self._combiners.values())
         self.waiting.bind(maps)
         self._outgoing = {
             (edge, worker): []
@@ -158,6 +166,7 @@ class Dataflow:
             distributors={},
             travels_as_payload=self._travels_as_payload,
             timed_edges=self._timed_edges,
+            combiners=self._combiners,
             sink_appends={sink: output.append for sink, output in self._sink_output.items()},
             fail=self.fail,
             resources=self._options.resources,
@@ -170,7 +179,10 @@ class Dataflow:
         )
         for edge, (_, exchange) in self._pipeline_of_edge.items():
             if exchange.kind is ExchangeKind.KEYED:
-                bindings.routes[edge] = self._routes(edge, self._map_of(exchange, workers, maps))
+                partition_map = self._map_of(exchange, workers, maps)
+                bindings.routes[edge] = self._routes(edge, partition_map)
+                if edge in self._combiners:
+                    self._combiners[edge].bind(self._me, workers, partition_map)
             else:
                 bindings.distributors[edge] = self._distributor(edge, workers)
             if exchange.payload_key is not None and not exchange.decodes_first:
@@ -191,7 +203,7 @@ class Dataflow:
         hashed = self._plan.hashed_partition_count
         return PartitionMap.initial(exchange.space, hashed, (), workers)
 
-    def _routes(self, edge: EdgeId, partition_map: PartitionMap) -> Routes:
+    def _routes(self, edge: EdgeId, partition_map: PartitionMap) -> Routes[list[Any]]:
         lists = [self._outgoing.get((edge, owner)) for owner in partition_map.owners]
         return Routes(partition_map, lists)
 
@@ -322,8 +334,12 @@ class Dataflow:
 
     def unpack(self, edge: EdgeId, form: BatchFormat, body: bytes) -> Batch:
         """Return the batch that another worker packed; records that fail become failures."""
-        has_times = edge in self._timed_edges
-        batch, bad = unpack(form, body, self._plan.deserialize, has_times=has_times)
+        batch: Batch
+        if form is BatchFormat.PARTIALS:
+            batch, bad = unpack_partials(body)
+        else:
+            has_times = edge in self._timed_edges
+            batch, bad = unpack(form, body, self._plan.deserialize, has_times=has_times)
         self.tally.received[edge] += len(bad)
         self._fail_all(edge, bad)
         return batch
@@ -342,12 +358,22 @@ class Dataflow:
 
         The oldest of the batch was read at ``read_ns``.
         """
+        if isinstance(batch, PartialBatch):
+            panes = batch.panes[first : first + count]
+            self.tally.received[edge] += sum(pane.record_count for pane in panes)
+            self._add_partials(edge, panes)
+            return
         runs = self._batches[edge, batch.records is not None]
         self.tally.received[edge] += count
         if self.timed is not None:
             self.timed.begin_slice(read_ns)
         read = read_ns if batch.times is not None else None
         self.run_columns(runs, batch.columns(first, count), read, is_watched=is_watched)
+
+    def _add_partials(self, edge: EdgeId, panes: list[PartialPane]) -> None:
+        state = self._combiners[edge].step.state
+        assert self.timed is not None and state is not None
+        self.timed.add_partials(state, panes)
 
     def pipeline_of(self, edge: EdgeId) -> int:
         """Return the index, in ``Application.flows``, of the pipeline that has this edge."""
@@ -366,12 +392,16 @@ class Dataflow:
 
     # What came out
 
-    def take_batches(self, delivered_ns: Mapping[int, int] = NO_TIMES) -> Iterable[OutgoingBatch]:
+    def take_batches(
+        self, delivered_ns: Mapping[int, int] = NO_TIMES, *, holds_partials: bool = False
+    ) -> Iterable[OutgoingBatch]:
         """Yield the batches for other workers, and clear their lists.
 
         ``delivered_ns`` says, by pipeline in which records began, when the oldest was received.
+        With ``holds_partials``, records that are combined stay here.
         """
         measured: list[EdgeId] = []
+        has_switched = self._judge_combiners()
         for (edge, worker), flat in self._outgoing.items():
             if not flat:
                 continue
@@ -391,11 +421,41 @@ class Dataflow:
             if count:
                 oldest_ns = self._oldest_ns(self.pipeline_of(edge), delivered_ns)
                 yield OutgoingBatch(edge, worker, form, count, body, oldest_ns)
+        if not holds_partials:
+            for edge, combiner in self._combiners.items():
+                yield from self._take_partials(edge, combiner, delivered_ns)
+                has_switched |= combiner.judge_partials()
         if measured:
             # Only now, because the other lists of the same edge still hold payloads.
             self._travels_as_payload -= set(measured)
             self._bindings.send_payloads(self._travels_as_payload)
+        if measured or has_switched:
             self._write_chains()
+
+    def _judge_combiners(self) -> bool:
+        """Return whether records that travelled so far are combined from now on."""
+        found = False
+        for edge, combiner in self._combiners.items():
+            width = 3 if edge in self._travels_as_payload else 4
+            found |= combiner.judge([self._outgoing[edge, each] for each in combiner.others], width)
+        return found
+
+    def _take_partials(
+        self, edge: EdgeId, combiner: Combiner, delivered_ns: Mapping[int, int]
+    ) -> Iterable[OutgoingBatch]:
+        oldest_ns = self._oldest_ns(self.pipeline_of(edge), delivered_ns)
+        for worker, panes in combiner.take():
+            if worker == self._me:
+                self._add_partials(edge, panes)
+                continue
+            body, bad = pack_partials(panes)
+            if bad:
+                combiner.give_up()
+                self._fail_all(edge, bad)
+            count = sum(pane.record_count for pane in panes) - len(bad)
+            self.tally.sent[edge] += count
+            if body:
+                yield OutgoingBatch(edge, worker, BatchFormat.PARTIALS, count, body, oldest_ns)
 
     def _oldest_ns(self, pipeline: int, delivered_ns: Mapping[int, int]) -> int:
         known = [

@@ -15,7 +15,7 @@ from wallaroo.routing.payload_keys import PayloadKey
 class KeySplitter:
     """The keys of one source's payloads, for one membership."""
 
-    def __init__(self, key: PayloadKey, routes: Routes) -> None:
+    def __init__(self, key: PayloadKey, routes: Routes[list[Any]]) -> None:
         self._key_of = key.key_of
         self._known = routes.known
         self._find = routes.find

@@ -1,7 +1,7 @@
-"""Finds, for a key, the list of records that travel to its worker."""
+"""Finds, for a key, where a record of it goes: to the list of records for its worker, mostly."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from wallaroo.routing.partition_map import PartitionMap
 from wallaroo.routing.payload_keys import PayloadKey
@@ -20,29 +20,33 @@ def is_compiled() -> bool:
     return _compiled is not None
 
 
-class Routes:
-    """Maps a key to the outgoing list of its worker, and to ``None`` for this worker.
+T = TypeVar("T")
+"""What stands for a worker."""
+
+
+class Routes(Generic[T]):
+    """Maps a key to what stands for its worker, and to ``None`` for this worker.
 
     Frequent keys are found in a plain dict, which is a fifth faster than a subclass with
     ``__missing__``. ``find`` hashes all others.
     """
 
-    __slots__ = ("_lists", "_map", "_owners", "find", "known")
+    __slots__ = ("_map", "_owners", "_targets", "find", "known")
 
-    def __init__(self, partition_map: PartitionMap, lists: Sequence[list[Any] | None]) -> None:
-        """``lists`` holds the outgoing list of the owner of each partition."""
+    def __init__(self, partition_map: PartitionMap, targets: Sequence[T | None]) -> None:
+        """``targets`` holds what stands for the owner of each partition."""
         self._map = partition_map
-        self._lists = lists
-        self.known: dict[Any, list[Any] | None] = {}
+        self._targets = targets
+        self.known: dict[Any, T | None] = {}
         """The frequent keys; chains look here first."""
         self._owners: _compiled.Owners | None = None
-        self.find: Callable[[Any], list[Any] | None] = self._find
-        """Returns the list for a key that is not in ``known``, and adds the first keys there."""
+        self.find: Callable[[Any], T | None] = self._find
+        """Returns the target of a key that is not in ``known``, and adds the first keys there."""
         if _compiled is not None:
             hashed = partition_map.hashed_partition_count
             declared = dict.fromkeys(partition_map.declared_keys)
             self._owners = _compiled.Owners(
-                list(lists), hashed, declared, self.known, KEYS_CACHED_MAX, self._find
+                list(targets), hashed, declared, self.known, KEYS_CACHED_MAX, self._find
             )
             self.find = self._owners.find
 
@@ -57,8 +61,8 @@ class Routes:
             return None
         return _compiled.Splitter(*key.compiled_rule, self._owners, slow)
 
-    def _find(self, key: Any) -> list[Any] | None:
-        out = self._lists[self._map.partition_of(key)]
+    def _find(self, key: Any) -> T | None:
+        out = self._targets[self._map.partition_of(key)]
         if len(self.known) < KEYS_CACHED_MAX:
             self.known[key] = out
         return out

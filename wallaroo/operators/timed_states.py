@@ -12,7 +12,7 @@ A record may cause a result by itself, by ``until`` for example. Its chain calls
 before it takes the next record, which may change the same accumulator.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Protocol
 
@@ -23,9 +23,11 @@ from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.operators.keyed_times import KeyedTimes
 from wallaroo.operators.saved_state import SavedState
 from wallaroo.operators.timed_store import Due, TimedFigures, TimedStore
-from wallaroo.operators.timed_windows import store_of
+from wallaroo.operators.timed_windows import TimedWindows, store_of
 from wallaroo.operators.writing.bindings import Bindings
 from wallaroo.operators.writing.chain import write_port
+from wallaroo.timing.pane_store import PaneStore, TooManyPanesError
+from wallaroo.timing.partial_panes import PartialPane
 from wallaroo.timing.window_spec import WindowSpec
 from wallaroo.topology.plan import Application, Flow, Step
 from wallaroo.topology.ports import Port
@@ -163,6 +165,19 @@ class TimedStates:
             self._tally.late[self._nodes.of_step[step.id]] += len(late)
             self._late[state](*map(list, zip(*late, strict=True)))
 
+    def add_partials(self, state: str, panes: Iterable[PartialPane]) -> None:
+        """Add what other workers have of panes of a state."""
+        store = self.stores[state]
+        assert isinstance(store, TimedWindows) and isinstance(store.windows, PaneStore)
+        for pane in panes:
+            try:
+                store.windows.add_partial(pane)
+            except TooManyPanesError as error:
+                site = self._site(state)
+                # Each record that is lost counts, but there is nothing of it to show.
+                self._tally.failed[site.node] += pane.record_count - 1
+                self._fail(error, site, None, None, None)
+
     def _fire(self, name: str, store: TimedStore, key_count_max: int) -> int:
         count = 0
         while count < key_count_max:
@@ -179,11 +194,14 @@ class TimedStates:
         if due.columns[0]:
             self._fired[state](*due.columns)
         if due.failures:
-            flow, step = self._steps[state]
-            node = self._nodes.of_step[step.id]
-            site = Site(flow.name, step.name, has_key=True, function=step.function, node=node)
+            site = self._site(state)
             for key, record, error in due.failures:
                 self._fail(error, site, key, record, None)
+
+    def _site(self, state: str) -> Site:
+        flow, step = self._steps[state]
+        node = self._nodes.of_step[step.id]
+        return Site(flow.name, step.name, has_key=True, function=step.function, node=node)
 
     @property
     def _nodes(self) -> Nodes:

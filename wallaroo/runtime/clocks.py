@@ -268,11 +268,15 @@ class Clocks:
         """When ``flush`` has something to do even if nothing happens until then."""
         return self._wake_ns
 
+    def is_due(self, now_ns: int) -> bool:
+        """Return whether the last evaluation of all watermarks is long enough ago."""
+        return self._evaluated_ns is None or now_ns >= self._evaluated_ns + FRAME_INTERVAL_NS
+
     def flush(self, now_ns: int) -> list[Effect]:
-        """Evaluate all watermarks, if the last time is long enough ago."""
+        """Evaluate all watermarks, if that is due."""
         if not self.has_members:
             return []  # a worker that joins knows the others only once it is a member
-        if self._evaluated_ns is not None and now_ns < self._evaluated_ns + FRAME_INTERVAL_NS:
+        if self._evaluated_ns is not None and not self.is_due(now_ns):
             self._wake_at(self._evaluated_ns + FRAME_INTERVAL_NS)
             return []
         self._evaluated_ns = now_ns

@@ -297,19 +297,28 @@ class Engine:
         except StopOnError as stop:
             self._stop(stop.failure)
             return
-        self.flush()
+        self.flush(may_hold=True)
         if self._wall is not None:
             self._wall.arm()
         self._events.turn_ended()
         self.schedule()
 
-    def flush(self) -> None:
-        """Send all results so far to other workers and to the sinks."""
+    def flush(self, *, may_hold: bool = False) -> None:
+        """Send all results so far to other workers and to the sinks.
+
+        With ``may_hold``, records that are combined wait for the next watermark: until then their
+        owner needs them for nothing.
+        """
         self._events.flushing()
+        now_ns, holds = 0, False
+        if self.timing is not None:
+            # One time for both, or a watermark might be sent while records wait for it.
+            now_ns = self._wall_ns()
+            holds = may_hold and not self.timing.clocks.is_due(now_ns)
         try:
             # Once a turn, since a few large batches are cheaper than many small ones.
             oldest_ns = {} if self._deliveries is None else self._deliveries.oldest_ns
-            for batch in self._dataflow.take_batches(oldest_ns):
+            for batch in self._dataflow.take_batches(oldest_ns, holds_partials=holds):
                 self._links[batch.worker].send_batch(batch)
         except StopOnError as stop:
             # Records that cannot be serialised are found here.
@@ -322,7 +331,7 @@ class Engine:
         if self._deliveries is not None:
             self._deliveries.turn_flushed()
         if self.timing is not None:
-            self.timing.flush()
+            self.timing.flush(now_ns)
         failures = self._dataflow.take_failures()
         if failures:
             self._events.records_failed(failures)

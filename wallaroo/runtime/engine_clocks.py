@@ -195,9 +195,12 @@ class EngineClocks:
         self._carry_out(self.clocks.aligned())
         self._ring()
 
-    def flush(self) -> None:
-        """Send watermarks that have changed, behind all batches."""
-        self._carry_out(self.clocks.flush(self._wall_ns()))
+    def flush(self, now_ns: int) -> None:
+        """Send watermarks that have changed, behind all batches; or do so later, if it is not due.
+
+        Then ``flush`` of the engine is called when it is.
+        """
+        self._carry_out(self.clocks.flush(now_ns))
         self._arm()
 
     def _carry_out(self, effects: list[Effect]) -> None:

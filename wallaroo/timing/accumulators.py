@@ -16,16 +16,6 @@ def one_more(record: Any, count: int) -> int:
     return count + 1
 
 
-def added(one: Any, other: Any) -> Any:
-    """Return the sum of two."""
-    return one + other
-
-
-def subtracted(total: Any, part: Any) -> Any:
-    """Return a total without a part of it."""
-    return total - part
-
-
 def first_of(held: tuple[Any, ...]) -> Any:
     """Return what a tuple holds, or ``None`` if it is empty."""
     return held[0] if held else None

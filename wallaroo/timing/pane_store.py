@@ -27,6 +27,7 @@ from wallaroo.timing.grids import grid_of
 from wallaroo.timing.instants import BEFORE_ALL, END
 from wallaroo.timing.pane_map import PaneMap
 from wallaroo.timing.panes import Found, Pane
+from wallaroo.timing.partial_panes import PartialPane
 from wallaroo.timing.stacks import totals_for
 from wallaroo.timing.window_firing import Fired, WindowFiring
 from wallaroo.timing.window_spec import (
@@ -113,6 +114,16 @@ class PaneStore(WindowStore):
         found = self.locate(key, record, time)
         if found is not None:
             self._add_to(found.low, key, record, time)
+
+    def add_partial(self, partial: PartialPane) -> None:
+        """Add records that were combined before they came here."""
+        start = partial.start
+        if self._has_passed(self._grid.ends(start)[1]):
+            self.late_count += partial.record_count
+            return
+        pane = self._panes.get(start) or self._new_pane(*self._grid.pane(start))
+        pane.begin(self.clock)
+        pane.add_partial(partial.keys, partial.accumulators, self.clock)
 
     def added(self, start: int, key: Any, accumulator: Any) -> None:
         """Give the results that a record of a key causes by itself, in the pane at ``start``.

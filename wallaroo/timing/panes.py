@@ -133,6 +133,25 @@ class Pane:
         self.live[key] = accumulator
         return accumulator
 
+    def add_partial(self, keys: list[Any], accumulators: list[Any], clock: int) -> None:
+        """Add accumulators of records that were combined elsewhere; the clock is ``clock`` now."""
+        assert self._merge is not None
+        merge, live, get = self._merge, self.live, self.live.get
+        apart: dict[Any, Any] = {}
+        for key, accumulator in zip(keys, accumulators, strict=True):
+            below = get(key)
+            if below is None:
+                live[key] = accumulator
+                continue
+            try:
+                live[key] = merge(below, accumulator)
+            except BaseException:  # noqa: BLE001  the window reports it, when it merges its layers
+                apart[key] = accumulator
+        if apart:
+            self.set_aside()
+            self.begin(clock)
+            self.live.update(apart)
+
     def counted(self, key: Any) -> int:
         """Count a record of a key; return how many there were since its last early result."""
         count = self.counts[key] = self.counts.get(key, 0) + 1

@@ -5,6 +5,7 @@ Variants take turns chunk by chunk, so their ratios hold on a busy machine, and 
 
 import argparse
 import heapq
+import operator
 import random
 import tracemalloc
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from tests.bench.machine import OtherPrograms
 from tests.bench.timing import loops, machines
 from tests.bench.timing.interleaved import Measured, Run, interleave
 from tests.bench.timing.records import SECOND, chunks_of
-from wallaroo.timing.accumulators import added, one_more
+from wallaroo.timing.accumulators import one_more
 from wallaroo.timing.pane_store import PaneStore
 from wallaroo.timing.timers import OneTimer
 from wallaroo.timing.window_spec import AggregationSpec, Firing, FixedWindows, WindowSpec
@@ -73,7 +74,7 @@ def sliding(pane_count: int, key_count: int) -> Run:
     spec = WindowSpec(
         windows=FixedWindows(pane_count, 1),
         aggregation=AggregationSpec(
-            name="count", initial=int, update=one_more, update_returns=True, merge=added
+            name="count", initial=int, update=one_more, update_returns=True, merge=operator.add
         ),
         firing=Firing(),
     )

@@ -84,7 +84,8 @@ def test_what_serialize_returns_must_be_bytes() -> None:
 
 
 def test_the_numbers_on_the_wire_stay() -> None:
-    assert [(form.name, form.value) for form in BatchFormat] == [("PAYLOADS", 1), ("OBJECTS", 2)]
+    numbers = {form.name: form.value for form in BatchFormat}
+    assert numbers == {"PAYLOADS": 1, "OBJECTS": 2, "PARTIALS": 3}
 
 
 class TwoArguments(Exception):

@@ -26,7 +26,7 @@ def looking_up(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
-def routes(declared: tuple[Any, ...] = ("x",)) -> tuple[Routes, PartitionMap, list[Any]]:
+def routes(declared: tuple[Any, ...] = ("x",)) -> tuple[Routes[list[Any]], PartitionMap, list[Any]]:
     """Return routes of two workers, and the list for the other one."""
     partition_map = PartitionMap.initial("s", 64, declared, [ME, OTHER])
     out: list[Any] = []
@@ -34,7 +34,7 @@ def routes(declared: tuple[Any, ...] = ("x",)) -> tuple[Routes, PartitionMap, li
     return Routes(partition_map, lists), partition_map, out
 
 
-def lookup(found: Routes, key: Any) -> list[Any] | None:
+def lookup(found: Routes[list[Any]], key: Any) -> list[Any] | None:
     """As a chain does it."""
     out: Any = found.known.get(key, False)
     return found.find(key) if out is False else out
@@ -80,7 +80,7 @@ def test_a_declared_key_leads_to_its_own_partition() -> None:
 
 def test_a_key_that_the_state_does_not_take_is_an_error_every_time() -> None:
     partition_map = PartitionMap.initial("s", 0, ["x"], [ME])
-    found = Routes(partition_map, [None])
+    found: Routes[list[Any]] = Routes(partition_map, [None])
     for _ in range(2):
         with pytest.raises(ValueError, match="no partition for the key 'y'"):
             found.find("y")

@@ -55,7 +55,7 @@ class TimedDataflow:
         self.now_s += 0.001 * len(records)
         return read_ns
 
-    def take_batches(self, oldest_ns: dict[int, int]) -> list[Any]:
+    def take_batches(self, oldest_ns: dict[int, int], *, holds_partials: bool) -> list[Any]:
         return []
 
     def take_output(self) -> list[Any]:

@@ -29,7 +29,7 @@ class SlowDataflow:
         self.slices.append(len(records))
         self.now_s += self.record_s * len(records)
 
-    def take_batches(self, oldest_ns: dict[int, int]) -> list[Any]:
+    def take_batches(self, oldest_ns: dict[int, int], *, holds_partials: bool) -> list[Any]:
         return []
 
     def take_output(self) -> list[Any]:

@@ -8,9 +8,11 @@ from wallaroo.metrics.nodes import Nodes
 from wallaroo.metrics.tally import Tally
 from wallaroo.names import EdgeId, SinkId, StepId
 from wallaroo.operators.changes import StateChanges
+from wallaroo.operators.combining import Combiner
 from wallaroo.operators.failures import Site
 from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.operators.routes import Routes
+from wallaroo.topology.plan import Exchange
 from wallaroo.topology.resources import ResourceMaker
 
 
@@ -21,13 +23,15 @@ class Bindings:
 
     is_single_worker: bool
     states: dict[str, KeyedState]
-    routes: dict[EdgeId, Routes]
+    routes: dict[EdgeId, Routes[list[Any]]]
     """For keyed exchanges: key to the list of its worker, ``None`` for this one."""
     distributors: dict[EdgeId, Callable[[], list[Any] | None]]
     """For round-robin exchanges: returns the list of the next worker, ``None`` for this one."""
     travels_as_payload: frozenset[EdgeId]
     timed_edges: frozenset[EdgeId]
     """Those over which records travel with their times."""
+    combiners: Mapping[EdgeId, Combiner]
+    """By exchange over which accumulators may travel instead of records."""
     sink_appends: dict[SinkId, Callable[[Any], object]]
     fail: Callable[[BaseException, Site, Any, Any, bytes | None], None]
     """Called with the error, its site, key, record and payload."""
@@ -50,6 +54,13 @@ class Bindings:
     def send_payloads(self, edges: frozenset[EdgeId]) -> None:
         """Send original payloads over these edges only, once the chains are written again."""
         self.travels_as_payload = edges
+
+    def combiner(self, exchange: Exchange) -> Combiner | None:
+        """Return what combines records before they cross an exchange; ``None`` if each crosses it
+        by itself."""
+        combiner = self.combiners.get(exchange.edge)
+        is_on = combiner is not None and combiner.is_on and not self.is_single_worker
+        return combiner if is_on else None
 
     def changes_are_frozen(self) -> None:
         """Let chains note changes for the next checkpoint from now on."""

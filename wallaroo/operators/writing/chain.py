@@ -174,15 +174,19 @@ class _ChainWriter:
             text.know_key(entry in (Entry.KEYED_PAYLOADS, Entry.OBJECTS))
         outermost = self._begin(stage_index, step_index, entry)
         decodes = form.decodes
+        combines = False
         if entry in _KEYED_BY_SOURCE:
-            decodes = self._travel_by_source_key(self._exchange(stage_index + 1), decodes=decodes)
+            exchange = self._exchange(stage_index + 1)
+            decodes = self._travel_by_source_key(exchange, decodes=decodes)
+            combines = text.bindings.combiner(exchange) is not None
             # What follows runs at the owner of the key: its stage is behind the exchange.
             stage_index += 1
         if decodes:
             self._decode(text.pipeline.stages[stage_index].exchange)
         if before is not None and before.waiting is not None:
             write_result(text, before)
-        self._steps(stage_index, step_index)
+        if not combines:
+            self._steps(stage_index, step_index)
         text.unwind(1)
         text.close_loop(outermost)
         place = f"pipeline {text.pipeline.name}, stage {stage_index}, step {step_index}"
@@ -338,8 +342,10 @@ class _ChainWriter:
 
     def _leave_stage(self, stage_index: int) -> None:
         if stage_index + 1 < len(self._text.pipeline.stages):
-            write_exchange(self._text, self._exchange(stage_index + 1))
-            self._steps(stage_index + 1, 0)
+            exchange = self._exchange(stage_index + 1)
+            write_exchange(self._text, exchange)
+            if self._text.bindings.combiner(exchange) is None:
+                self._steps(stage_index + 1, 0)
         else:
             self._leave_pipeline()
 

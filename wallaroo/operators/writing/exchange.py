@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 from wallaroo.connectors.keyed_records import UTF_8
 from wallaroo.names import EdgeId
 from wallaroo.operators.failures import Site
+from wallaroo.operators.writing.combining import write_combining
 from wallaroo.operators.writing.text import ChainText
 from wallaroo.routing.keys import canonical_key
 from wallaroo.routing.payload_keys import NAME as PAYLOAD_KEY
@@ -100,6 +101,10 @@ def _write_key_of_record(
 def _write_route(text: ChainText, exchange: Exchange) -> None:
     bindings = text.bindings
     if bindings.is_single_worker:
+        return
+    combiner = bindings.combiner(exchange)
+    if combiner is not None:
+        write_combining(text, exchange, combiner)
         return
     if exchange.kind is ExchangeKind.KEYED:
         routes = bindings.routes[exchange.edge]

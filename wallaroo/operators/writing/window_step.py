@@ -68,7 +68,7 @@ def write_fired(text: ChainText, step: Step) -> int:
 
 def _write_pane(text: ChainText, step: Step, spec: WindowSpec, give: str) -> None:
     """Write how a record is added to its pane, the bounds of which are in two local variables."""
-    number, aggregation, rules = step.id, spec.aggregation, spec.firing
+    number, rules = step.id, spec.firing
     assert step.state is not None
     windows = text.bindings.timed_stores[step.state].windows
     text.start_with(f"low_{number} = high_{number} = 0")
@@ -83,25 +83,43 @@ def _write_pane(text: ChainText, step: Step, spec: WindowSpec, give: str) -> Non
         f"    low_{number}, high_{number}, panes_{number}, get_{number}, new_{number} = found"
     )
     has_trigger = rules.until or rules.early_count or spec.fires_each_record
-    if aggregation.built_in is not None and spec.is_in_parts and not has_trigger:
-        _write_built_in(text, step, spec.aggregation)
+    panes, get = f"panes_{number}", f"get_{number}"
+    if spec.is_in_parts and not has_trigger:
+        write_addition(text, step, panes, get)
         return
-    _write_update(text, step, spec)
+    missing = _initial(text, step) if spec.is_in_parts else f"new_{number}(key)"
+    _write_update(text, step, panes, get, missing)
     if has_trigger:
         added = text.user_name(f"added_{number}", windows.added)
         text.line(f"{added}(low_{number}, key, accumulator)", site=step.name)
         text.line(give)
 
 
-def _write_built_in(text: ChainText, step: Step, aggregation: AggregationSpec) -> None:
+def write_addition(text: ChainText, step: Step, accumulators: str, get: str) -> None:
+    """Write how a record is added to the accumulator of its key; the accumulators have no layer
+    below them, and ``get`` is their method of this name."""
+    assert step.window is not None
+    if step.window.aggregation.built_in is None:
+        _write_update(text, step, accumulators, get, _initial(text, step))
+    else:
+        _write_built_in(text, step, f"{accumulators}[key]", get)
+
+
+def _initial(text: ChainText, step: Step) -> str:
+    assert step.window is not None
+    initial = step.window.aggregation.initial
+    return f"{text.user_name(f'initial_{step.id}', initial, is_step=False)}()"
+
+
+def _write_built_in(text: ChainText, step: Step, put: str, get: str) -> None:
     """Write the same as the update of a built-in aggregation does, without a call."""
-    number = step.id
-    put, get = f"panes_{number}[key]", f"get_{number}"
+    assert step.window is not None
+    aggregation = step.window.aggregation
     if aggregation.extract is None:
         assert aggregation.built_in is BuiltIn.COUNT
         text.line(f"{put} = {get}(key, 0) + 1")
         return
-    value = f"{text.user_name(f'value_{number}', aggregation.extract)}(record)"
+    value = f"{text.user_name(f'value_{step.id}', aggregation.extract)}(record)"
     match aggregation.built_in:
         case BuiltIn.SUM:
             lines = [f"{put} = {get}(key, 0) + {value}"]
@@ -152,17 +170,13 @@ def _write_extension(text: ChainText, step: Step, gap_ns: int) -> None:
         text.line(f"if time + {gap_ns} > session.end: session.end = time + {gap_ns}")
 
 
-def _write_update(text: ChainText, step: Step, spec: WindowSpec) -> None:
-    number, aggregation = step.id, spec.aggregation
-    new = f"new_{number}(key)"
-    if spec.is_in_parts:
-        initial = text.user_name(f"initial_{number}", aggregation.initial, is_step=False)
-        new = f"{initial}()"
-    text.line(f"accumulator = get_{number}(key)")
-    text.line(f"if accumulator is None: accumulator = {new}", site=step.name)
-    _write_call(text, step, aggregation)
+def _write_update(text: ChainText, step: Step, accumulators: str, get: str, missing: str) -> None:
+    assert step.window is not None
+    text.line(f"accumulator = {get}(key)")
+    text.line(f"if accumulator is None: accumulator = {missing}", site=step.name)
+    _write_call(text, step, step.window.aggregation)
     # Only now: a key has no window if the update of its only record has raised.
-    text.line(f"panes_{number}[key] = accumulator")
+    text.line(f"{accumulators}[key] = accumulator")
 
 
 def _write_call(text: ChainText, step: Step, aggregation: AggregationSpec) -> None:
