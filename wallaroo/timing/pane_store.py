@@ -362,8 +362,8 @@ class PaneStore(WindowStore):
         due_at = min(window.end + self._rules.delay_ns, END)
         # Without a trigger, each record gave the last result of its key already.
         panes = PaneMap(self._grid, None) if self._fires_each_record else self._panes
-        self._half_fired = WindowFiring(window, panes, self._merge, due_at, self._totals)
-        self._half_fired.done.update(self._done.pop(window.end, ()))
+        done = self._done.pop(window.end, ())
+        self._half_fired = WindowFiring(window, panes, self._merge, due_at, done, self._totals)
         return self._half_fired
 
     def _restart_firing(self) -> None:

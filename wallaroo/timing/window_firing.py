@@ -1,6 +1,6 @@
 """A window that fires: the accumulators of its keys, some at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -35,12 +35,16 @@ class WindowFiring:
         panes: PaneMap,
         merge: Merge | None,
         due_at: int,
+        done: Iterable[Any] = (),
         totals: SlidingTotals | None = None,
     ) -> None:
-        """With ``totals`` the window is one of many panes."""
+        """``done`` are keys whose results were given before. With ``totals`` the window is one of
+        many panes."""
         self.window = window
-        self.done: set[Any] = set()
-        """Keys whose results are given."""
+        self._done = {*done}
+        self._skips = bool(self._done)
+        self._given: list[list[Any]] = []
+        """Keys that are done, too."""
         self.is_complete = False
         self._panes = panes
         self._totals = totals
@@ -49,6 +53,14 @@ class WindowFiring:
         self._failures: list[Failed] = []
         self._items: Iterator[tuple[Any, Any]] | None = None
         self._steps: Iterator[None] | None = None
+
+    @property
+    def done(self) -> set[Any]:
+        """Return the keys whose results are given."""
+        # Few ask for them, so no key is put into a set before somebody does.
+        self._done.update(*self._given)
+        self._given.clear()
+        return self._done
 
     def next(self, count_max: int) -> Fired:
         """Return the next results; work on the accumulators counts as results do."""
@@ -59,8 +71,8 @@ class WindowFiring:
         assert self._items is not None
         chunk = list(islice(self._items, count_max))
         self.is_complete = len(chunk) < count_max
-        if self.done:
-            chunk = [(key, accumulator) for key, accumulator in chunk if key not in self.done]
+        if self._skips:
+            chunk = [each for each in chunk if each[0] not in self._done]
         return self._fired(chunk)
 
     def _prepare(self, step: int) -> Iterator[None]:
@@ -68,7 +80,7 @@ class WindowFiring:
         panes = self._panes.of(self.window)
         if self._totals is not None:
             yield from self._totals.prepare(self.window, panes, self._due_at, step, self._failures)
-            self._items = self._totals.items(self.window.start, self._refold, self._failures)
+            self._items = self._totals.items(self._refold, self._failures)
             return
         total: dict[Any, Any] = {}
         is_shared = len(panes) > 1
@@ -92,6 +104,6 @@ class WindowFiring:
         # The same list: what is being merged adds to it.
         failures = [*self._failures]
         self._failures.clear()
-        self.done.update(keys)
+        self._given.append(keys)
         accumulators = [accumulator for _, accumulator in chunk]
         return Fired(keys, accumulators, self.window, ResultKind.FINAL, failures)
