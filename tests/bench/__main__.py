@@ -30,6 +30,7 @@ from tests.bench.speed import METHOD
 ROUNDS = {
     "cost": 7,
     "one by one": 7,
+    "timing": 3,
     "growth": 5,
     "checkpoints": 1,
     "recovery": 3,

@@ -72,12 +72,12 @@ def fill(cluster: Cluster, receiver: Receiver, scenario: Scenario, sample: Sampl
     """Have the cluster make a state for each key, where they are many."""
     if sample.fill is not None:
         count = scenario.key_count
-        _send(cluster, receiver, sample.fill, sample.frame_bytes, count, count, 1)
+        send(cluster, receiver, sample.fill, sample.frame_bytes, count, count, 1)
 
 
 def feed(cluster: Cluster, receiver: Receiver, scenario: Scenario, sample: Sample) -> float:
     """Send all records and wait until they have come out; return the seconds that took."""
-    return _send(
+    return send(
         cluster,
         receiver,
         sample.path,
@@ -88,7 +88,7 @@ def feed(cluster: Cluster, receiver: Receiver, scenario: Scenario, sample: Sampl
     )
 
 
-def _send(
+def send(
     cluster: Cluster,
     receiver: Receiver,
     path: Path,
@@ -97,6 +97,8 @@ def _send(
     line_count: int,
     connections: int,
 ) -> float:
+    """Send records of a file, and wait for so many lines; return the seconds between the first line
+    and the last."""
     with ExitStack() as stack:
         for _ in range(connections):
             sender = start_command(
@@ -104,4 +106,6 @@ def _send(
                  "--binary", "--msg-size", str(frame_bytes), "--repeat",
                  "--messages", str(record_count // connections)])  # fmt: skip
             stack.callback(end_process, sender)
+            if not line_count:
+                sender.wait()
         return receiver.wait(line_count, cluster.check)

@@ -8,6 +8,7 @@ from tests.bench.processes import ROOT
 from tests.bench.rows.answers import AnswerCostRow, CallsRow
 from tests.bench.rows.checkpoints import LOADS, CheckpointRow
 from tests.bench.rows.cost import CostRow
+from tests.bench.rows.due import DueRow
 from tests.bench.rows.idle import WORKER_COUNTS, IdleRow
 from tests.bench.rows.in_python import in_python_rows
 from tests.bench.rows.memory import MemoryRow
@@ -18,6 +19,7 @@ from tests.bench.rows.row import Row
 from tests.bench.rows.speed_up import SpeedUpRow
 from tests.bench.rows.start_up import StartUpRow
 from tests.bench.rows.switched import OutboxRow, durability_rows, metrics_rows
+from tests.bench.rows.timing import timing_rows
 from tests.bench.rows.windows import windows_rows
 from tests.bench.scenarios import COST, GROWTH
 
@@ -31,6 +33,7 @@ def all_rows() -> list[Row]:
     rows: list[Row] = [*map(CostRow, COST), SpeedUpRow(), *durability_rows(), *metrics_rows()]
     rows += windows_rows()
     rows += [OutboxRow(), *in_python_rows(), AnswerCostRow(), CallsRow()]
+    rows += [*timing_rows(), DueRow()]
     rows += [MemoryRow(), StartUpRow(), *map(CostRow, GROWTH)]
     rows += [*map(CheckpointRow, LOADS), *map(RecoveryRow, KEY_COUNTS)]
     rows += [*map(ResizeRow, RESIZED_KEY_COUNTS), *map(IdleRow, WORKER_COUNTS)]

@@ -45,6 +45,7 @@ from wallaroo.routing.payload_keys import NAME as PAYLOAD_KEY
 from wallaroo.timing.instants import BEFORE_ALL
 from wallaroo.timing.partial_panes import PartialPane
 from wallaroo.topology.combining import combining_steps
+from wallaroo.topology.lookups import keyed_by_source, pipelines_before, pipelines_of_edges
 from wallaroo.topology.plan import (
     Application,
     Exchange,
@@ -109,7 +110,7 @@ class Dataflow:
             [self._sink_output[sink] for sink in plan.sinks_reached_from(index)]
             for index in range(len(plan.flows))
         ]
-        self._before = _pipelines_before(plan)
+        self._before = pipelines_before(plan)
         self._outgoing: dict[tuple[EdgeId, WorkerName], list[Any]] = {}
         self._failures: list[Failure] = []
         self._nodes = Nodes(plan)
@@ -129,7 +130,7 @@ class Dataflow:
         """By pipeline with a source: the chain, and a watched copy of it if there is a probe."""
         self._batches: dict[tuple[EdgeId, bool], list[Run]] = {}
         self._index_of = {flow.name: index for index, flow in enumerate(plan.flows)}
-        self._pipeline_of_edge = _pipelines_of_edges(plan)
+        self._pipeline_of_edge = pipelines_of_edges(plan)
         self._travels_as_payload = frozenset(
             edge
             for edge, (_, exchange) in self._pipeline_of_edge.items()
@@ -143,7 +144,7 @@ class Dataflow:
         }
         self._timed_edges, self._timed_flows = timed_edges(plan), timed_flows(plan)
         self._combiners = {edge: Combiner(step) for edge, step in combining_steps(plan).items()}
-        self._by_source_key = _keyed_by_source(plan)
+        self._by_source_key = keyed_by_source(plan)
         self._splitters: dict[int, tuple[KeySplitter, EdgeId]] = {}
         """By pipeline whose records are keyed before they are decoded."""
         self._bindings: Bindings
@@ -526,31 +527,3 @@ class Dataflow:
             has_key, node = one.key is not None, self._nodes.of_edge[edge]
             site = Site(pipeline.name, where, has_key, node=node)
             self.fail(one.error, site, one.key, one.record, one.payload)
-
-
-def _pipelines_of_edges(plan: Application) -> dict[EdgeId, tuple[Flow, Exchange]]:
-    return {
-        stage.exchange.edge: (pipeline, stage.exchange)
-        for pipeline in plan.flows
-        for stage in pipeline.stages
-        if stage.exchange is not None
-    }
-
-
-def _pipelines_before(plan: Application) -> list[list[int]]:
-    """Return, by pipeline, itself and those whose records reach it on the same worker."""
-    reached = [plan.reached_from(index) for index in range(len(plan.flows))]
-    return [
-        [before for before, there in enumerate(reached) if index in there]
-        for index in range(len(reached))
-    ]
-
-
-def _keyed_by_source(plan: Application) -> frozenset[int]:
-    """Return the pipelines whose records are routed by the keys that their source gives."""
-    return frozenset(
-        index
-        for index, pipeline in enumerate(plan.pipelines)
-        for stage in pipeline.stages
-        if stage.exchange is not None and stage.exchange.by_source_key
-    )

@@ -133,7 +133,8 @@ class Clocks:
         self._members: dict[WorkerName, Epoch] = {}
         self._replay_tops: defaultdict[int, dict[Hashable, int]] = defaultdict(dict)
         """By pipeline."""
-        self._evaluated_ns: int | None = None
+        self.evaluated_ns: int | None = None
+        """When all watermarks were evaluated; ``None`` lets ``flush`` do it again at once."""
         self._wake_ns: int | None = None
         self._ahead: frozenset[int] = frozenset()
         self._aligns = True
@@ -197,7 +198,7 @@ class Clocks:
         """
         for sender in self._senders.values():
             sender.restart()
-        self._evaluated_ns = None
+        self.evaluated_ns = None
 
     # What happens on this worker
 
@@ -228,7 +229,7 @@ class Clocks:
         """Note that no source of this pipeline will give another record, here or elsewhere."""
         if pipeline in self.sources:
             self.sources[pipeline].end()
-            self._evaluated_ns = None
+            self.evaluated_ns = None
 
     def end_sources(self) -> None:
         """Note that no source will give another record: clocks go to their ends."""
@@ -246,7 +247,7 @@ class Clocks:
             if source.is_held:
                 source.replayed(self._replay_tops[pipeline].values(), now_ns)
         self._replay_tops.clear()
-        self._evaluated_ns = None
+        self.evaluated_ns = None
 
     # What others send
 
@@ -268,18 +269,14 @@ class Clocks:
         """When ``flush`` has something to do even if nothing happens until then."""
         return self._wake_ns
 
-    def is_due(self, now_ns: int) -> bool:
-        """Return whether the last evaluation of all watermarks is long enough ago."""
-        return self._evaluated_ns is None or now_ns >= self._evaluated_ns + FRAME_INTERVAL_NS
-
     def flush(self, now_ns: int) -> list[Effect]:
-        """Evaluate all watermarks, if that is due."""
+        """Evaluate all watermarks, if the last time is long enough ago."""
         if not self.has_members:
             return []  # a worker that joins knows the others only once it is a member
-        if self._evaluated_ns is not None and not self.is_due(now_ns):
-            self._wake_at(self._evaluated_ns + FRAME_INTERVAL_NS)
+        if self.evaluated_ns is not None and now_ns < self.evaluated_ns + FRAME_INTERVAL_NS:
+            self._wake_at(self.evaluated_ns + FRAME_INTERVAL_NS)
             return []
-        self._evaluated_ns = now_ns
+        self.evaluated_ns = now_ns
         self._wake_ns = None
         effects = self._evaluate(now_ns)
         self._align(now_ns)
@@ -303,7 +300,7 @@ class Clocks:
         for index, clock in self._clocks.items():
             if clock.release_own():
                 effects += self._advanced(index)
-        self._evaluated_ns = None
+        self.evaluated_ns = None
         return effects
 
     def _wake_at(self, when_ns: int | None) -> None:

@@ -314,7 +314,7 @@ class Engine:
         if self.timing is not None:
             # One time for both, or a watermark might be sent while records wait for it.
             now_ns = self._wall_ns()
-            holds = may_hold and not self.timing.clocks.is_due(now_ns)
+            holds = may_hold and not self.timing.is_due(now_ns)
         try:
             # Once a turn, since a few large batches are cheaper than many small ones.
             oldest_ns = {} if self._deliveries is None else self._deliveries.oldest_ns

@@ -191,11 +191,6 @@ class PaneStore(WindowStore):
             done[self._half_fired.window.end] = {*self._half_fired.done}
         return done
 
-    def restore_clock(self, clock: int, fired: int) -> None:
-        """Set the clock before panes are restored; windows up to ``fired`` count as fired."""
-        assert not self._panes, "panes belong to a clock"
-        super().restore_clock(clock, fired)
-
     def pane_to_fill(self, start: int, keys: Collection[Any], fired: int) -> Pane | None:
         """Return the pane that begins here, for keys that come from a checkpoint or from another
         worker; ``None`` if nothing can change it any more.

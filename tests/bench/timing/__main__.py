@@ -5,10 +5,12 @@ Variants take turns chunk by chunk, so their ratios hold on a busy machine, and 
 
 import argparse
 import heapq
+import json
 import operator
 import random
+import sys
 import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -31,32 +33,75 @@ screen = Console(highlight=False)
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure what is named, or everything, and print it."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="?", choices=[*WHAT])
+    parser.add_argument("--json", action="store_true", help="print numbers for programs")
     parser.add_argument("--keys", type=int, nargs="+", default=[1_000, 50_000])
     parser.add_argument("--records", type=int, default=400_000)
     parser.add_argument("--timers", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=2)
     given = parser.parse_args()
     others = OtherPrograms()
+    for name in [given.what] if given.what else WHAT:
+        for title, measured in WHAT[name](given):
+            if given.json:
+                sys.stdout.write(json.dumps({each.name: each.unit_ns for each in measured}))
+            else:
+                show(title, measured)
+    if not given.json:
+        screen.print(others.describe())
+
+
+Shown = Iterator[tuple[str, list[Measured]]]
+
+
+def windows(given: argparse.Namespace) -> Shown:
     for key_count in given.keys:
         chunks = chunks_of(given.records, key_count)
-        show(f"tumbling, {key_count:,} keys", interleave(TUMBLING, chunks, given.rounds))
-        show(f"sessions, {key_count:,} keys", interleave(SESSIONS, chunks, given.rounds))
+        yield f"tumbling, {key_count:,} keys", interleave(TUMBLING, chunks, given.rounds)
+
+
+def sessions(given: argparse.Namespace) -> Shown:
+    for key_count in given.keys:
+        chunks = chunks_of(given.records, key_count)
+        yield f"sessions, {key_count:,} keys", interleave(SESSIONS, chunks, given.rounds)
+
+
+def slides(given: argparse.Namespace) -> Shown:
     key_count = min(given.keys)
-    slides = {f"{count} panes": partial(sliding, count, key_count) for count in PANES}
-    show(f"slides, each of {key_count:,} keys", interleave(slides, [range(key_count)] * 120, 1))
-    show(f"set, {given.timers:,} timers", interleave(SET, timer_chunks(given.timers), 1))
+    variants = {f"{count} panes": partial(sliding, count, key_count) for count in PANES}
+    yield f"slides, each of {key_count:,} keys", interleave(variants, [range(key_count)] * 120, 1)
+
+
+def timers_set(given: argparse.Namespace) -> Shown:
+    yield f"set, {given.timers:,} timers", interleave(SET, timer_chunks(given.timers), 1)
+
+
+def timers_fired(given: argparse.Namespace) -> Shown:
     fired = {name: partial(make, given.timers) for name, make in FIRED.items()}
-    show(f"fired, {given.timers:,} timers", interleave(fired, [range(TIMER_CHUNK)] * 40, 1))
-    screen.print(f"   {memory_of_timers(given.timers):.0f} bytes for each timer, without its key")
-    screen.print(others.describe())
+    yield f"fired, {given.timers:,} timers", interleave(fired, [range(TIMER_CHUNK)] * 40, 1)
+
+
+def timers_memory(given: argparse.Namespace) -> Shown:
+    size = memory_of_timers(given.timers)
+    yield "memory of a timer, without its key", [Measured("bytes", size, 1.0)]
+
+
+WHAT: dict[str, Callable[[argparse.Namespace], Shown]] = {
+    "tumbling": windows,
+    "sessions": sessions,
+    "sliding": slides,
+    "set": timers_set,
+    "fired": timers_fired,
+    "memory": timers_memory,
+}
 
 
 def show(title: str, measured: list[Measured]) -> None:
-    screen.print(title)
+    screen.print(f"{title}: ns, ratio")
     for each in measured:
-        screen.print(f"   {each.name:28} {each.unit_ns:8.0f} ns   x {each.ratio:.2f}")
+        screen.print(f"   {each.name:28} {each.unit_ns:8.0f}   x {each.ratio:.2f}")
 
 
 TUMBLING = {

@@ -110,7 +110,7 @@ Patch = pytest.MonkeyPatch
 
 
 class Run:
-    """A run of some workers: what they were fed with, and what came of it."""
+    """A run of some workers: what they were fed with, and the results."""
 
     def __init__(self, plan: Application, workers: int, **options: Any) -> None:
         self.mesh = Mesh(plan, workers, **options)

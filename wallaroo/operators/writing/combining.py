@@ -1,7 +1,7 @@
 """The lines of an exchange that combines records before they travel.
 
-A record ends here: it is added to what this worker has of its pane, whoever owns its key. That is
-looked up once for all records of a key, when they are sent.
+A record ends here: it is added to what this worker has of its pane. The owner of its key is looked
+up later, once for all records of a key, when they are sent.
 """
 
 from wallaroo.operators.combining import Combiner
