@@ -155,6 +155,7 @@ PUBLIC: dict[str, set[str]] = {
         "max",
         "mean",
         "min",
+        "quantiles",
         "several",
         "sum",
         "top",

@@ -27,6 +27,7 @@ from wallaroo.timing.accumulators import (
     first_of,
     one_more,
 )
+from wallaroo.timing.quantiles import Quantiles
 from wallaroo.timing.window_spec import AggregationSpec, BuiltIn, Result
 from wallaroo.type_variables import Q, R
 
@@ -39,6 +40,7 @@ __all__ = [
     "max",
     "mean",
     "min",
+    "quantiles",
     "several",
     "sum",
     "top",
@@ -160,6 +162,39 @@ def top(n: int, f: Callable[[R], Any]) -> BuiltInAggregation[R, Result[list[R]]]
         value=kept.value,
     )
     return _of("top", f, spec, _size_problems("n of aggregate.top()", n))
+
+
+def quantiles(
+    f: Callable[[R], Any], at: tuple[float, ...] = (0.5, 0.9, 0.99), *, error: float = 0.01
+) -> BuiltInAggregation[R, Result[dict[float, float]]]:
+    """Compute quantiles of ``f(record)``, which is a number: the value is a dict by quantile.
+
+    Each differs from the value of a record by at most ``error`` times that value, however many
+    records there are. Their values are not kept: the memory depends on the logarithm of how far
+    apart they are.
+    """
+    problems = []
+    if not isinstance(at, tuple) or not at or not all(_is_share(each) for each in at):
+        problems.append(Problem(f"at of aggregate.quantiles() is {named(at)}",
+                                "give a tuple of numbers from 0 to 1"))  # fmt: skip
+    if not _is_share(error) or not 0.0001 <= error <= 0.5:
+        problems.append(Problem(f"error of aggregate.quantiles() is {named(error)}",
+                                "give a number from 0.0001 to 0.5"))  # fmt: skip
+    kept = Quantiles(f, () if problems else at, 0.01 if problems else error)
+    spec = AggregationSpec(
+        name="quantiles",
+        initial=kept.initial,
+        update=kept.update,
+        update_returns=False,
+        merge=kept.merged,
+        value=kept.value,
+        is_commutative=True,
+    )
+    return _of("quantiles", f, spec, problems)
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def several(**aggregations: Part[R]) -> BuiltInAggregation[R, Result[dict[str, Any]]]:
