@@ -13,7 +13,7 @@ from wallaroo.runtime.due_work import DueWork
 from wallaroo.runtime.engine_ports import BatchLink, Origin, SourceRunner
 from wallaroo.runtime.inbox import Link
 from wallaroo.runtime.stations import Stations
-from wallaroo.timing.clocks import FRAME_INTERVAL_NS, Status, Watermark
+from wallaroo.timing.clocks import Status, Watermark
 from wallaroo.wire.data_frames import ClockFrame
 
 ALARM_MIN_NS = 1_000_000
@@ -194,11 +194,6 @@ class EngineClocks:
         """Apply what was held back behind a barrier."""
         self._carry_out(self.clocks.aligned())
         self._ring()
-
-    def is_due(self, now_ns: int) -> bool:
-        """Return whether ``flush`` may send watermarks now."""
-        evaluated_ns = self.clocks.evaluated_ns
-        return evaluated_ns is None or now_ns >= evaluated_ns + FRAME_INTERVAL_NS
 
     def flush(self, now_ns: int) -> None:
         """Send watermarks that have changed, behind all batches; or do so later, if it is not due.
