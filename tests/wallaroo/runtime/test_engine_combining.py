@@ -54,7 +54,9 @@ class Played:
         self.engine.restart(mesh.flows[me])
         self.engine.connect({other: self})
         assert self.engine.timing is not None
-        self.engine.timing.set_members([(each, Epoch(1)) for each in mesh.workers], {})
+        self.engine.timing.set_members(
+            [(each, Epoch(1)) for each in mesh.workers], {}, is_resize=False
+        )
 
     def call_soon(self, turn: Callable[[], None]) -> None:
         self._turns.append(turn)
