@@ -55,7 +55,7 @@ class Sources:
             # What senders send meanwhile belongs behind what they sent before.
             self._ports.intake.hold(HoldReason.REPLAY)
             if self._ports.engine.timing is not None:
-                self._ports.engine.timing.replay_begins()
+                self._ports.engine.timing.clocks.hold_sources()
         self.senders.assign(here)
         await self.listen(addresses)
         for index in range(len(self._ports.plan.pipelines)):

@@ -13,6 +13,9 @@ them.
 * *A batch is cut in two by a checkpoint.* Its base and the number of taken records are the
   position. After a restart the first records from the base on are skipped, even if the connector
   now cuts its batches in other places.
+* *One split is read long before another.* With event time its watermark would make the records of
+  the other late. So clocks expect each split as soon as it is added, until it has a record, or the
+  connector says that it has none yet.
 * *A split is removed while the engine is about to take from it.* Then ``take`` returns nothing and
   ``batch_consumed`` goes on with the next batch.
 """
@@ -36,8 +39,25 @@ from wallaroo.ingest.split_lags import SplitLags
 from wallaroo.runtime.engine_ports import Origin
 
 
+class SplitClocks(Protocol):
+    """What clocks have to know of splits."""
+
+    def expect(self, pipeline: int, channel: str, /) -> None:
+        """Wait for the first record of a split."""
+        ...
+
+    def expect_no_longer(self, pipeline: int, channel: str, /) -> None:
+        """Note that a split has no record yet."""
+        ...
+
+
 class ReadyEngine(Protocol):
     """The part of the engine that is needed here."""
+
+    @property
+    def timing(self) -> SplitClocks | None:
+        """Its clocks; ``None`` if time changes no state."""
+        ...
 
     def source_ready(self, source: Any, /) -> None:
         """Queue a source that has records and is not queued yet."""
@@ -171,8 +191,9 @@ class Split:
         if (end, held) != (self.end, self.held):
             self._lags.changed(self)
         self.end = end
-        self.behind_since_s = _since(self.behind_since_s, now_s, self.is_caught_up and self.lag)
-        self.held_since_s = _since(self.held_since_s, now_s, held)
+        is_behind = self.is_caught_up and self.lag
+        self.behind_since_s = (self.behind_since_s or now_s) if is_behind else None
+        self.held_since_s = (self.held_since_s or now_s) if held else None
         self.held = held
 
     def age_s(self, now_s: float) -> float | None:
@@ -184,13 +205,6 @@ class Split:
         if self.is_caught_up:
             return 0.0 if self.behind_since_s is None else now_s - self.behind_since_s
         return None if self.time is None else max(0.0, now_s - self.time)
-
-
-def _since(since_s: float | None, now_s: float, is_so: object) -> float | None:
-    """Return since when something is so, if it was so since ``since_s``."""
-    if not is_so:
-        return None
-    return now_s if since_s is None else since_s
 
 
 class WorkerSplits:
@@ -243,6 +257,8 @@ class WorkerSplits:
         assert name not in self._splits, f"split {name!r} is here already"
         self._reading_count += 1
         split = self._splits[name] = Split(name, self._reading_count, position, self.lags)
+        if self._engine.timing is not None and split.kind is not SplitKind.ENDED:
+            self._engine.timing.expect(self._pipeline, name)
         return split
 
     def started(self, name: str, base: Any) -> None:
@@ -360,6 +376,7 @@ class WorkerSplits:
             split, _, batch = self._queue.popleft()
             if batch is None:
                 split.finish_all()
+                self._expect_no_longer(split.name)
                 self._events.split_ended(split.name)
                 continue
             taken_count = split.take_up(batch)
@@ -369,7 +386,13 @@ class WorkerSplits:
                 self._engine.source_ready(self)
             else:
                 split.finish(batch)
+                if split.is_caught_up:
+                    self._expect_no_longer(split.name)
                 self._left(batch)
+
+    def _expect_no_longer(self, split: str) -> None:
+        if self._engine.timing is not None:
+            self._engine.timing.expect_no_longer(self._pipeline, split)
 
     def _drop_current(self) -> None:
         batch, self._split, self._batch, self._taken_count = self._batch, None, None, 0

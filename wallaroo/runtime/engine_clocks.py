@@ -118,7 +118,8 @@ class EngineClocks:
         if self._parts.stations is not None:
             self._parts.stations.flush()
         self._timed.keyed.end_input()
-        self.end_sources()
+        self.clocks.end_sources()
+        self._ring()
 
     def wait_for_open(self) -> None:
         """Hold the watermarks of sources and what is due, until all workers are restored.
@@ -155,6 +156,17 @@ class EngineClocks:
         top = self._dataflow.run_source(pipeline, records, is_watched=is_watched, read_ns=read_ns)
         self.clocks.processed(pipeline, origin.channel, top, read_ns)
 
+    def expect(self, pipeline: int, channel: Hashable) -> None:
+        """Wait for the first record of a channel that is going to be read here."""
+        if pipeline in self.clocks.sources:
+            self.clocks.sources[pipeline].expect(channel, self._wall_ns())
+
+    def expect_no_longer(self, pipeline: int, channel: Hashable) -> None:
+        """Note that a channel has no record yet, so nobody has to wait for its first one."""
+        source = self.clocks.sources.get(pipeline)
+        if source is not None and source.expect_no_longer(channel):
+            self._alarm.set(self._wall_ns())
+
     def closed(self, pipeline: int, channel: Hashable) -> None:
         """Note that a channel is gone."""
         now_ns = self._wall_ns()
@@ -166,10 +178,6 @@ class EngineClocks:
         watermark = Watermark(frame.time, Status(frame.status))
         self._carry_out(self.clocks.received(frame.edge, link.worker, link.incarnation, watermark))
 
-    def replay_begins(self) -> None:
-        """Hold the watermarks of sources: journals are replayed."""
-        self.clocks.hold_sources()
-
     def replayed(self) -> None:
         """Let the watermarks of sources move: all journals are replayed."""
         self.clocks.replayed(self._wall_ns())
@@ -179,11 +187,6 @@ class EngineClocks:
         """Note that these sources, which ran here, have ended."""
         for pipeline in pipelines:
             self.clocks.end_source(pipeline)
-        self._ring()
-
-    def end_sources(self) -> None:
-        """Let all clocks go to their ends."""
-        self.clocks.end_sources()
         self._ring()
 
     def pass_barrier(self, edge: EdgeId) -> None:

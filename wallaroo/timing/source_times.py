@@ -2,10 +2,11 @@
 
 A **channel** is anything with an order of its own: a connection, a file, a generator, a partition.
 Its watermark is the highest time in its processed records, minus ``out_of_order``. The source's
-watermark is the lowest of the channels that **count**. A channel counts from its first record until
-it has been silent for ``idle_after``. One that is gone counts for ``idle_after``, too, because its
-sender may reconnect to another worker, and then never again. A source is idle if no channel counts;
-then its watermark is that of the channel that is furthest.
+watermark is the lowest of the channels that **count**. A channel counts from its first record, or
+from when it was first expected, as splits are, until it has been silent for ``idle_after``. One
+that is gone counts for ``idle_after``, too, because its sender may reconnect to another worker, and
+then never again. A source is idle if no channel counts; then its watermark is that of the channel
+that is furthest.
 
 The watermark of a source goes back at a resize alone. So a channel that is silent for longer than
 ``idle_after`` and then goes on may have late records. The opposite would be worse: one silent
@@ -25,7 +26,7 @@ clocks of its own, so it does not matter whose watermarks arrive first.
 from collections.abc import Hashable, Iterable
 from typing import Any, Generic, TypeVar
 
-from wallaroo.timing.channel import Channel
+from wallaroo.timing.channels import Channel, CountingChannels
 from wallaroo.timing.clocks import Status, Watermark
 from wallaroo.timing.instants import BEFORE_ALL, END, shown_ns
 from wallaroo.timing.spec import EventTime, IngestTime, SourceTime, WhenQuiet
@@ -52,8 +53,8 @@ class SourceTimes(Generic[ChannelT]):
         self._horizon_ns = horizon_ns
         self._move_every_ns = move_every_ns
         self._channels: dict[ChannelT, Channel] = {}
-        self._departed: list[Channel] = []
-        """Channels that are gone, and what a checkpoint or a replay had."""
+        self._counting = CountingChannels()
+        """Also of channels that are gone, and of what a checkpoint or a replay had."""
         self._time = BEFORE_ALL
         self._top = BEFORE_ALL
         self._held: Watermark | None = None
@@ -68,6 +69,25 @@ class SourceTimes(Generic[ChannelT]):
         """Note a new channel, which counts from its first record here."""
         self._channels[channel] = Channel(BEFORE_ALL)
 
+    def expect(self, channel: ChannelT, now_ns: int) -> None:
+        """Note a channel that is going to be read here, which counts from now on.
+
+        If several partitions have old records, the one that is read first must not make those of
+        the others late.
+        """
+        if isinstance(self._times, EventTime):
+            self.opened(channel)
+            self._counting.count(self._channels[channel], now_ns + self._times.idle_after_ns)
+
+    def expect_no_longer(self, channel: ChannelT) -> bool:
+        """Note that nobody has to wait for the first record of a channel; return whether anybody
+        did."""
+        expected = self._channels.get(channel)
+        if expected is None or expected.top > BEFORE_ALL or expected.counts_until_ns is None:
+            return False
+        expected.count_until(None)
+        return True
+
     def processed(self, channel: ChannelT, highest: int, read_ns: int) -> None:
         """Note the highest time of records of a channel, read at ``read_ns``, now processed.
 
@@ -75,7 +95,9 @@ class SourceTimes(Generic[ChannelT]):
         """
         if channel not in self._channels:
             self.opened(channel)
-        self._channels[channel].processed(highest, read_ns + self._times.idle_after_ns)
+        known = self._channels[channel]
+        known.rise(highest)
+        self._counting.count(known, read_ns + self._times.idle_after_ns)
         self._last_read_ns = read_ns
         self._note_top(highest, read_ns)
 
@@ -109,10 +131,8 @@ class SourceTimes(Generic[ChannelT]):
         ``silent_ns`` is how long the channel that holds the watermark has been silent, or if none
         counts, the whole source; ``waits`` says that the watermark stays where it is meanwhile.
         """
-        counting = [each for each in self._all_channels() if each.counts(now_ns)]
-        last_ns = self._last_read_ns
-        if counting:
-            slowest = min(counting, key=lambda each: each.top)
+        slowest, last_ns = self._counting.slowest(now_ns), self._last_read_ns
+        if slowest is not None:
             assert slowest.counts_until_ns is not None
             last_ns = slowest.counts_until_ns - self._times.idle_after_ns
         return {
@@ -136,8 +156,8 @@ class SourceTimes(Generic[ChannelT]):
     def closed(self, channel: ChannelT, now_ns: int) -> None:
         """Note that a channel is gone."""
         gone = self._channels.pop(channel)
-        gone.leave(now_ns + self._times.idle_after_ns)
-        self._departed.append(gone)
+        if gone.counts_until_ns is not None:
+            self._counting.count(gone, now_ns + self._times.idle_after_ns)
 
     @property
     def moving_time(self) -> int | None:
@@ -155,13 +175,17 @@ class SourceTimes(Generic[ChannelT]):
         self._time = min(self._time, time)
         if self._held is not None:
             self._held = Watermark(self._time)
-        self._add_departed(time + self._out_of_order_ns, now_ns + self._times.idle_after_ns)
+        self._counting.count(
+            Channel(time + self._out_of_order_ns), now_ns + self._times.idle_after_ns
+        )
         self._top = max(self._top, time)
         self._quiet = None
 
     def handed_over(self, channel: ChannelT) -> None:
         """Forget a channel, if it is known, that goes on at another worker."""
-        self._channels.pop(channel, None)
+        moved = self._channels.pop(channel, None)
+        if moved is not None:
+            moved.count_until(None)
 
     def end(self) -> None:
         """Note that the source has no more records, ever."""
@@ -175,8 +199,9 @@ class SourceTimes(Generic[ChannelT]):
         """
         self._time = self._top = time
         self._held = Watermark(time)
-        self._departed.clear()
-        self._add_departed(time + self._out_of_order_ns, now_ns + self._times.idle_after_ns)
+        self._counting.count(
+            Channel(time + self._out_of_order_ns), now_ns + self._times.idle_after_ns
+        )
 
     def hold(self) -> None:
         """Hold the watermark where it is until ``replayed``."""
@@ -188,17 +213,10 @@ class SourceTimes(Generic[ChannelT]):
         time of each of their channels, none of which is open here."""
         self._held = None
         until_ns = now_ns + self._times.idle_after_ns
-        for channel in self._departed:
-            channel.leave(until_ns)
+        self._counting.count_all(until_ns)  # nothing was read meanwhile
         for top in tops:
-            self._add_departed(top, until_ns)
+            self._counting.count(Channel(top), until_ns)
             self._note_top(top, now_ns)
-
-    def _add_departed(self, top: int, until_ns: int) -> None:
-        """Wait until then for a channel that is not here."""
-        channel = Channel(top)
-        channel.processed(top, until_ns)
-        self._departed.append(channel)
 
     def watermark(
         self, now_ns: int, *, others_are_idle: bool = False, unprocessed_ns: int | None = None
@@ -221,16 +239,15 @@ class SourceTimes(Generic[ChannelT]):
             return Watermark(END, Status.ENDED)
         if self._held is not None:
             return self._held
-        self._departed = [each for each in self._departed if each.counts(now_ns)]
         if isinstance(self._times, IngestTime):
             return self._ingest_watermark(now_ns, unprocessed_ns)
         if self._settled_ns is not None and now_ns < self._settled_ns:
             return Watermark(self._time)
-        counting = [each.top for each in self._all_channels() if each.counts(now_ns)]
-        if counting or unprocessed_ns is not None:
+        slowest = self._counting.slowest(now_ns)
+        if slowest is not None or unprocessed_ns is not None:
             self._quiet = None
-            if counting:
-                self._time = max(self._time, min(counting) - self._out_of_order_ns)
+            if slowest is not None:
+                self._time = max(self._time, slowest.top - self._out_of_order_ns)
             return Watermark(self._time)
         if self._top > BEFORE_ALL:
             # As for clocks: nobody is waited for, so the channel that is furthest counts.
@@ -251,9 +268,7 @@ class SourceTimes(Generic[ChannelT]):
         )
         if moves_by_itself and self._top > BEFORE_ALL and self._time < self._limit():
             return now_ns + min(self._move_every_ns or interval_ns, interval_ns)
-        if any(each.counts(now_ns) for each in self._all_channels()):
-            return now_ns + interval_ns
-        return None
+        return None if self._counting.slowest(now_ns) is None else now_ns + interval_ns
 
     def may_read(self, slowest_ns: int, now_ns: int) -> bool:
         """Return whether the source may read on, by its last watermark; ``slowest_ns`` is the
@@ -265,15 +280,12 @@ class SourceTimes(Generic[ChannelT]):
         # A channel that is not read is not silent. If it became idle here, it would be read again.
         for channel in self._channels.values():
             if channel.counts(now_ns):
-                channel.wait(now_ns + self._times.idle_after_ns)
+                self._counting.count(channel, now_ns + self._times.idle_after_ns)
         return False
 
     @property
     def _out_of_order_ns(self) -> int:
         return 0 if isinstance(self._times, IngestTime) else self._times.out_of_order_ns
-
-    def _all_channels(self) -> Iterable[Channel]:
-        return (*self._channels.values(), *self._departed)
 
     def _limit(self) -> int:
         """Return how far a watermark goes without records: past all windows of the last one."""

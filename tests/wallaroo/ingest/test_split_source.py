@@ -33,6 +33,22 @@ class Listener:
         self.queue: deque[WorkerSplits] = deque()
         self.left: list[SplitBatch] = []
         self.ended: list[str] = []
+        self.expected: list[str] = []
+        """Splits whose first records clocks wait for."""
+
+    @property
+    def timing(self) -> "Listener":
+        """The clocks."""
+        return self
+
+    def expect(self, pipeline: int, split: str) -> None:
+        """Wait for a split."""
+        self.expected.append(split)
+
+    def expect_no_longer(self, pipeline: int, split: str) -> None:
+        """Wait no longer."""
+        if split in self.expected:
+            self.expected.remove(split)
 
     def source_ready(self, source: WorkerSplits) -> None:
         """Queue a source; twice would be a bug."""
@@ -428,3 +444,16 @@ def test_records_go_on_with_the_times_that_their_batch_gives_and_the_split_they_
     rest = splits.take(9)
     assert isinstance(rest, KeyedRecords)
     assert (rest, rest.times) == (["w"], [None])
+
+
+def test_clocks_wait_for_splits_until_it_is_known_whether_they_have_records() -> None:
+    splits, listener = new_splits()
+    for name in ("empty", "full", "ends", "read"):
+        splits.add(name, NEW)
+    splits.add("ended", SplitPosition(SplitKind.ENDED, None))
+    assert listener.expected == ["empty", "full", "ends", "read"]
+    splits.arrived("empty", 1, batch_of([], 0, is_caught_up=True))
+    splits.arrived("full", 2, batch_of([], 0))
+    splits.ended("ends", 3)
+    splits.arrived("read", 4, batch_of(["x"], 1, is_caught_up=True))
+    assert listener.expected == ["full", "read"]

@@ -53,6 +53,40 @@ def test_a_channel_that_opens_later_does_not_move_the_watermark_back() -> None:
     assert times.watermark(4) == Watermark(45)
 
 
+def test_a_channel_that_is_expected_is_waited_for_before_its_first_record() -> None:
+    times = source()
+    times.expect("a", 0)
+    times.expect("b", 0)
+    times.processed("a", 50, 10)
+    assert times.watermark(20) == Watermark(BEFORE_ALL)
+    times.processed("b", 30, 30)
+    assert times.watermark(40) == Watermark(25)
+
+
+def test_a_channel_that_is_expected_is_not_waited_for_longer_than_idle_after() -> None:
+    times = source()
+    times.expect("a", 0)
+    assert times.next_check_ns(0) is not None
+    assert times.watermark(99) == Watermark(BEFORE_ALL)
+    assert times.watermark(100) == Watermark(BEFORE_ALL, IDLE)
+    times.expect("a", 200)
+    times.hold()
+    times.replayed([], 290)
+    assert times.watermark(389) == Watermark(BEFORE_ALL), "nothing was read before that"
+    assert times.watermark(390) == Watermark(BEFORE_ALL, IDLE)
+
+
+def test_a_channel_without_any_record_is_not_waited_for() -> None:
+    times = source()
+    times.expect("a", 0)
+    assert times.expect_no_longer("a")
+    assert times.watermark(1) == Watermark(BEFORE_ALL, IDLE)
+    assert not times.expect_no_longer("a")
+    times.processed("a", 50, 2)
+    assert not times.expect_no_longer("a")
+    assert times.watermark(3) == Watermark(45)
+
+
 def test_a_silent_channel_holds_the_others_for_idle_after_and_no_longer() -> None:
     times = source("a", "b")
     times.processed("a", 50, 0)
