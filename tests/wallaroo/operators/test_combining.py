@@ -323,8 +323,9 @@ def test_a_failing_record_stops_the_run_if_that_is_asked_for(monkeypatch: Patch)
         wallaroo.count_windows(3),
         wallaroo.global_window(),
     ],
-    ids=repr,
-)
+    ids=["side", "update", "each late record", "oldest", "early", "until", "session", "count",
+         "global"],
+)  # fmt: skip
 def test_windows_that_need_each_record_get_it(window: Any) -> None:
     assert combining_steps(plan_of(window.over(aggregate.count()))) == {}
 
