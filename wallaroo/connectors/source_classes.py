@@ -183,7 +183,8 @@ class PartitionedSource(Authored, SourceConfig[R_co]):
         ``position`` is where the earlier run was, or where the partition had ended. ``None`` goes
         on exactly there, and what has ended stays so. Return ``position``, or one that differs in
         what is not the place, and the partition is read on, also if it had ended. It is called once
-        for each partition in a run that starts from a checkpoint of an earlier run.
+        for each partition in a run that starts from a checkpoint of an earlier run, and again after
+        a loss only if this run has no checkpoint yet.
         """
         return None
 

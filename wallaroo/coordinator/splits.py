@@ -14,8 +14,9 @@ What can go wrong, and what the ledger does about it:
 * *A split loses its place*, because the source did not name it for a while. The ledger forgets no
   split: it has an owner and a position from the first discovery on, for ever.
 * *A run that goes on where an earlier one has ended reads nothing*, because all its splits have
-  ended. The workers of a new run ask the source where it goes on, once: a loss in this run must not
-  move "now". So splits are ``EARLIER`` only as long as no checkpoint of this run is committed.
+  ended. The workers of a new run ask the source where it goes on, until a checkpoint of this run
+  has the answer: a loss behind it must not move "now". So splits are ``EARLIER`` only as long as
+  no checkpoint of this run is committed.
   A checkpoint says of a split that was not asked yet that it is ``EARLIER``.
 * *A loss moves splits for nothing.* Owners are names of workers. The process that replaces a lost
   one has its name, and continues with its splits.

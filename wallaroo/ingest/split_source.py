@@ -263,7 +263,10 @@ class WorkerSplits:
 
     def started(self, name: str, base: Any) -> None:
         """Note where this run starts to read a split that was ``INITIAL`` or ``EARLIER``."""
-        self._splits[name].start(base)
+        split = self._splits[name]
+        split.start(base)
+        if split.kind is SplitKind.ENDED:
+            self._expect_no_longer(name)
 
     def remove(self, name: str) -> SplitPosition:
         """Drop a split and its batches; return its position."""

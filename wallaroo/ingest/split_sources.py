@@ -25,6 +25,9 @@ from wallaroo.connectors.base import Assignment
 from wallaroo.ingest.source_ports import SourcePorts
 from wallaroo.ingest.split_ports import SplitSource
 
+UNKNOWN_SPLITS = object()
+"""The channel that clocks expect until a worker knows which splits it reads."""
+
 
 class SplitSources:
     """The sources that are read by split, by the index of their pipeline."""
@@ -64,6 +67,17 @@ class SplitSources:
             self._given.setdefault(pipeline, {}).update(given)
         else:
             self._add(pipeline, source, given)
+            if self._ports.engine.timing is not None:
+                self._ports.engine.timing.expect_no_longer(pipeline, UNKNOWN_SPLITS)
+
+    def _expect_splits(self, pipeline: int) -> None:
+        """Let clocks wait for splits that are still to be discovered, perhaps at other workers.
+
+        A worker whose share arrives first would otherwise move its clock past old records of the
+        others, which it would take for idle.
+        """
+        if self._ports.engine.timing is not None:
+            self._ports.engine.timing.expect(pipeline, UNKNOWN_SPLITS)
 
     async def open(self) -> None:
         """Read the splits that were given; what is open already stays as it is."""
@@ -75,6 +89,8 @@ class SplitSources:
                 continue
             source = self._ports.new_split_source(index)
             self._sources[index] = source
+            if index not in self._known:
+                self._expect_splits(index)
             self._add(index, source, self._with_restored(index, self._given.pop(index, {})))
             source.start()
         self._restored = {}

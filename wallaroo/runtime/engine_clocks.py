@@ -160,6 +160,7 @@ class EngineClocks:
         """Wait for the first record of a channel that is going to be read here."""
         if pipeline in self.clocks.sources:
             self.clocks.sources[pipeline].expect(channel, self._wall_ns())
+            self._alarm.set(self._wall_ns())
 
     def expect_no_longer(self, pipeline: int, channel: Hashable) -> None:
         """Note that a channel has no record yet, so nobody has to wait for its first one."""

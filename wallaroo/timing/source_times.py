@@ -107,13 +107,14 @@ class SourceTimes(Generic[ChannelT]):
 
     @property
     def time(self) -> int:
-        """The last watermark."""
-        return self._time
+        """The last watermark; the end of time if the source has ended."""
+        return END if self._status is Status.ENDED else self._time
 
     @property
     def has_begun(self) -> bool:
-        """Whether it has had any record."""
-        return self._top > BEFORE_ALL
+        """Whether it has had any record, or its first one is waited for."""
+        is_waited_for = self.is_active and isinstance(self._times, EventTime)
+        return self._top > BEFORE_ALL or is_waited_for
 
     @property
     def is_held(self) -> bool:
@@ -239,11 +240,11 @@ class SourceTimes(Generic[ChannelT]):
             return Watermark(END, Status.ENDED)
         if self._held is not None:
             return self._held
+        slowest = self._counting.slowest(now_ns)
         if isinstance(self._times, IngestTime):
             return self._ingest_watermark(now_ns, unprocessed_ns)
         if self._settled_ns is not None and now_ns < self._settled_ns:
             return Watermark(self._time)
-        slowest = self._counting.slowest(now_ns)
         if slowest is not None or unprocessed_ns is not None:
             self._quiet = None
             if slowest is not None:

@@ -457,3 +457,13 @@ def test_clocks_wait_for_splits_until_it_is_known_whether_they_have_records() ->
     splits.ended("ends", 3)
     splits.arrived("read", 4, batch_of(["x"], 1, is_caught_up=True))
     assert listener.expected == ["full", "read"]
+
+
+def test_clocks_do_not_wait_for_a_split_that_stays_ended() -> None:
+    splits, listener = new_splits()
+    splits.add(
+        "a", SplitPosition(SplitKind.EARLIER, SplitPosition(SplitKind.ENDED, None).to_wire())
+    )
+    assert listener.expected == ["a"]
+    splits.started("a", None)
+    assert not listener.expected

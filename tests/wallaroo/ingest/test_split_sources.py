@@ -13,7 +13,7 @@ from wallaroo.checkpoint.split_positions import (
     earlier,
     to_share,
 )
-from wallaroo.ingest.split_sources import SplitSources
+from wallaroo.ingest.split_sources import UNKNOWN_SPLITS, SplitSources
 
 
 class Around:
@@ -23,8 +23,18 @@ class Around:
         self.plan = orders_plan()
         self.done: list[str] = []
         self.made: list[NotedSource] = []
+        self.engine = self
+        self.timing = self
+        self.expected: set[object] = set()
+        """What clocks wait for."""
         ports: Any = self
         self.sources = SplitSources(ports)
+
+    def expect(self, pipeline: int, channel: object) -> None:
+        self.expected.add(channel)
+
+    def expect_no_longer(self, pipeline: int, channel: object) -> None:
+        self.expected.discard(channel)
 
     def new_split_source(self, index: int) -> NotedSource:
         assert index == 0
@@ -54,6 +64,19 @@ async def test_splits_that_are_given_later_are_read_at_once(around: Around) -> N
     around.sources.give(0, SplitKind.NEW, ["a"], [])
     around.sources.give(0, SplitKind.AT, ["b"], [[40, 2]])
     assert around.made[0].splits == {"a": NEW, "b": AT}
+
+
+async def test_clocks_wait_until_a_worker_knows_its_splits(around: Around) -> None:
+    await around.sources.open()
+    assert around.expected == {UNKNOWN_SPLITS}
+    around.sources.give(0, SplitKind.NEW, [], [])
+    assert not around.expected
+
+
+async def test_clocks_do_not_wait_for_splits_that_are_known_early(around: Around) -> None:
+    initial(around)
+    await around.sources.open()
+    assert not around.expected
 
 
 async def test_a_position_in_the_checkpoint_comes_before_what_is_given(around: Around) -> None:

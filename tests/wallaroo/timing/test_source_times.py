@@ -76,6 +76,37 @@ def test_a_channel_that_is_expected_is_not_waited_for_longer_than_idle_after() -
     assert times.watermark(390) == Watermark(BEFORE_ALL, IDLE)
 
 
+def test_a_source_that_waits_for_its_first_record_is_in_checkpoints_and_moves() -> None:
+    times = source()
+    times.watermark(0)
+    assert (times.has_begun, times.moving_time) == (False, None)
+    times.expect("a", 0)
+    times.watermark(1)
+    assert (times.has_begun, times.moving_time) == (True, BEFORE_ALL)
+    times.watermark(100)
+    assert (times.has_begun, times.moving_time) == (False, None)
+
+
+def test_a_source_that_has_ended_is_at_the_end_of_time() -> None:
+    times = source("a")
+    times.processed("a", 50, 0)
+    times.end()
+    times.watermark(1, unprocessed_ns=0)
+    assert times.time < END
+    times.watermark(2)
+    assert times.time == END
+
+
+def test_channels_that_come_and_go_take_no_memory_with_ingest_time() -> None:
+    times: SourceTimes[int] = SourceTimes(IngestTime(idle_after_ns=100), horizon_ns=500)
+    for now_ns in range(5_000):
+        times.processed(now_ns, now_ns, now_ns)
+        times.closed(now_ns, now_ns)
+        times.watermark(now_ns)
+        assert times.next_check_ns(now_ns) is not None
+    assert len(times._counting) < 300
+
+
 def test_a_channel_without_any_record_is_not_waited_for() -> None:
     times = source()
     times.expect("a", 0)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from wallaroo.checkpoint.split_positions import SplitKind, SplitPosition
+from wallaroo.checkpoint.split_positions import SplitKind, SplitPosition, end_of
 from wallaroo.connectors.source_classes import PartitionedSource, SourceError
 from wallaroo.describing import a_type, writable
 from wallaroo.errors import ClusterError
@@ -83,22 +83,23 @@ class CommitNotices:
         self.waiting: dict[str, Any] = {}
         """What the author is still to be told."""
 
-    def committed(
-        self, positions: Mapping[str, SplitPosition], splits: Mapping[str, Split]
-    ) -> bool:
+    def committed(self, positions: Mapping[str, SplitPosition]) -> bool:
         """Note the positions of a checkpoint; return whether ``run`` has to be started.
 
-        A batch that is taken in part counts from its base, since it is read again from there. A
-        checkpoint does not say where a split has ended, but ``splits`` do, if they were read here.
+        A batch that is taken in part counts from its base, since it is read again from there.
         """
         if not self._is_wanted:
             return False
         is_running = bool(self.waiting)
         known = {**self._known, **self.waiting}
         for split, position in positions.items():
-            base = position.position[0] if position.kind is SplitKind.AT else None
-            if position.kind is SplitKind.ENDED and split in splits:
-                base = splits[split].base
+            match position.kind:
+                case SplitKind.AT:
+                    base = position.position[0]
+                case SplitKind.ENDED:
+                    _, base = end_of(position.position)
+                case _:
+                    base = None
             if base is not None and known.get(split) != base:
                 self.waiting[split] = base
         return bool(self.waiting) and not is_running

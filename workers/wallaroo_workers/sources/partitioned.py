@@ -272,7 +272,7 @@ class PartitionedRunner:
 
     def committed(self, positions: Mapping[str, SplitPosition]) -> None:
         """A checkpoint with these positions is committed."""
-        if self._notices.committed(positions, self._splits.all):
+        if self._notices.committed(positions):
             self._begin(self._notices.run())
 
     # Metrics
