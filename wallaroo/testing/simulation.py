@@ -220,8 +220,7 @@ class _Simulation:
         self._is_stopping = self._is_draining = self._is_between = False
         self._is_over = self._may_lose_input = False
         self._patience: float = random.randint(2, 20)
-        self._revived = RevivedKeys(objects, plan, self._expected)
-        self._cuts = Cuts(objects, plan)
+        self._revived, self._cuts = RevivedKeys(objects, plan, self._expected), Cuts(objects, plan)
         self._residents: set[WorkerName] = set()  # before the last visit
 
     @property
@@ -401,7 +400,9 @@ class _Simulation:
     def _is_enough_taken(self) -> bool:
         """Whether a stop now would come to the end of the input, as far as that can be known."""
         are_logs_read = all(log.is_read for log in self._logs.values())
-        are_all = self._is_durable or self._placed_are_done()
+        are_all = self._is_durable or all(
+            each.taken_count == len(each.all) for each in self._placed.values()
+        )
         return self._hall.are_done and are_logs_read and are_all
 
     def _let_grow(self, index: int, log: SimulatedLog) -> None:
@@ -489,9 +490,6 @@ class _Simulation:
             log.is_read_in(split_values(positions.get(index))) for index, log in self._logs.items()
         )
         return self._hall.are_done and are_placed_done and are_logs_read
-
-    def _placed_are_done(self) -> bool:
-        return all(each.taken_count == len(each.all) for each in self._placed.values())
 
     # The result
 

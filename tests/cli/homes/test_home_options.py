@@ -1,6 +1,7 @@
 """Options for a cluster on a home: what goes together, and what the processes there are given."""
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,21 +16,7 @@ from wallaroo_cli.homes import home as home_module
 from wallaroo_cli.homes.home import HomeRun
 from wallaroo_cli.run import main as run_command
 
-TCP = """
-import wallaroo
-@wallaroo.decoder(header_length=4, length_fmt=">I")
-def decode(data): return data
-@wallaroo.encoder
-def encode(data): return data
-def application_setup(args):
-    (source,), (sink,) = wallaroo.tcp_parse_input_addrs(args), wallaroo.tcp_parse_output_addrs(args)
-    return (
-        wallaroo.ApplicationBuilder("totals")
-        .new_pipeline("records", wallaroo.TCPSourceConfig(*source, decode))
-        .to_sink(wallaroo.TCPSinkConfig(*sink, encode))
-        .build()
-    )
-"""
+APPLICATIONS = Path(__file__).parents[2] / "cluster" / "applications"
 ADDRESSES = ["--in", "0.0.0.0:7010", "--out", "10.0.0.1:7002"]
 
 
@@ -52,7 +39,7 @@ class FakeHome:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHome]:
-    (tmp_path / "totals_by_tcp.py").write_text(TCP)
+    shutil.copy(APPLICATIONS / "totals_by_tcp.py", tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.delitem(sys.modules, "totals_by_tcp", raising=False)
