@@ -12,13 +12,13 @@ from wallaroo.operators.keyed_state import KeyedState
 from wallaroo.operators.pane_state import PaneState
 from wallaroo.operators.saved_state import Moved, Progress
 from wallaroo.operators.timed_states import TimedStates
-from wallaroo.runtime.moved_sources import MovedSources
 from wallaroo.testing import SimulationError
 from wallaroo.timing import clocks
 from wallaroo.timing.clocks import Clock, Status, Watermark
 from wallaroo.timing.instants import BEFORE_ALL, END
 from wallaroo.timing.pane_store import PaneStore
 from wallaroo.timing.panes import Failed, Pane
+from wallaroo.timing.source_times import SourceTimes
 
 SEEDS, SEEDS_WITH_LOGS, SEEDS_A_TEST = 33, 11, 11
 SEEDS_OF_A_BUG = range(100)
@@ -77,7 +77,7 @@ def with_ended_senders(patch: Patch) -> None:
 
 def without_waiting_for_what_has_moved(patch: Patch) -> None:
     """Splits and connections move without the times of their sources."""
-    patch.setattr(MovedSources, "wait", lambda *_: None)
+    patch.setattr(SourceTimes, "wait_for_moved", lambda *_: None)
 
 
 def with_fired_as_the_clock(patch: Patch) -> None:

@@ -33,10 +33,9 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from wallaroo.names import EdgeId, Epoch, StepId, WorkerName
-from wallaroo.runtime.moved_sources import MovedSources, Sender
 from wallaroo.timing.clocks import (
     FRAME_INTERVAL_NS,
     Clock,
@@ -54,6 +53,13 @@ from wallaroo.topology.plan import Application
 from wallaroo.topology.timing import horizon_ns, move_every_ns
 
 NOTHING_MOVED: Mapping[int, int] = MappingProxyType({})
+
+
+class Sender(NamedTuple):
+    """A worker that sends watermarks one way: over an edge, or, if negative, inside the worker."""
+
+    place: int
+    worker: WorkerName
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +130,6 @@ class Clocks:
         self._senders = {
             way.edge: ClockSender() for way in self._graph.ways if way.edge is not None
         }
-        self._moved = MovedSources(me, self._graph, self.sources, self._senders)
         self._way_of_edge = {way.edge: way for way in self._graph.ways if way.edge is not None}
         shared = self._graph.shared_points()
         self._shared_places = {way.place for way in self._graph.ways if way.start in shared}
@@ -160,7 +165,8 @@ class Clocks:
         With ``is_resize``, keys move as well, so each clock waits for the next watermark of all.
         """
         effects = self.aligned()
-        self._moved.wait(moved, self._clocks, now_ns)
+        for pipeline in moved.keys() & self.sources.keys():
+            self.sources[pipeline].wait_for_moved(moved[pipeline], now_ns)
         before, self._members = self._members, dict(members)
         for index in range(len(self._graph.points)):
             ways = [way for way in self._graph.ways if way.end == index]

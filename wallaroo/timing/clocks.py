@@ -142,16 +142,6 @@ class Clock(Generic[SenderT]):
         """Wait for the first watermark of a sender that starts anew; the clock stays."""
         self._vector[sender] = NOTHING_YET
 
-    def wait_again(self, sender: SenderT, time: int) -> None:
-        """Wait for a sender at this time, of which a higher one may be known; the clock stays."""
-        mark = self._vector[sender]
-        if mark.status is not Status.ENDED:
-            self._vector[sender] = Watermark(min(mark.time, time))
-
-    def go_back(self, time: int) -> None:
-        """Move back to this time, if nothing was decided by this clock, which is only passed on."""
-        self.time = min(self.time, time)
-
     def catch_up(self, time: int) -> None:
         """Move to at least this time, which a checkpoint or another worker had."""
         self.time = max(self.time, time)

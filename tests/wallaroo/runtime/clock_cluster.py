@@ -88,7 +88,9 @@ class ClockWorker:
     def set_members(
         self, members: Iterable[WorkerName], moved: Mapping[int, int], now_ns: int
     ) -> None:
-        self.carry_out(self.clocks.set_members([(each, E1) for each in members], moved, now_ns))
+        known = [(each, E1) for each in members]
+        is_resize = self.clocks.has_members
+        self.carry_out(self.clocks.set_members(known, moved, now_ns, is_resize=is_resize))
 
     def carry_out(self, effects: list[Effect]) -> None:
         for effect in effects:

@@ -8,8 +8,7 @@ import wallaroo
 from tests.wallaroo.operators.timed import EVENT_TIME, at, kept, tcp
 from tests.wallaroo.runtime.clock_cluster import MS, SECOND, ClockCluster, ClockWorker
 from wallaroo.names import EdgeId, Epoch, WorkerName
-from wallaroo.runtime.clocks import ReplayedChannel
-from wallaroo.runtime.moved_sources import Sender
+from wallaroo.runtime.clocks import ReplayedChannel, Sender
 from wallaroo.timing.clocks import Clock, Status, Watermark
 from wallaroo.timing.instants import BEFORE_ALL, END
 from wallaroo.topology.plan import Application

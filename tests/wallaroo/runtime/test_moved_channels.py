@@ -13,7 +13,7 @@ import wallaroo
 from tests.wallaroo.operators.timed import at, kept, tcp
 from tests.wallaroo.runtime.clock_cluster import MS, SECOND, ClockWorker, Message
 from wallaroo.names import WorkerName
-from wallaroo.runtime.moved_sources import MovedSources
+from wallaroo.timing.source_times import SourceTimes
 from wallaroo.topology.plan import Application
 
 TIME = wallaroo.event_time(at, idle_after=wallaroo.seconds(5))
@@ -172,7 +172,7 @@ def test_no_record_of_a_split_that_has_moved_is_late(plan: Application, seed: in
 def test_without_waiting_for_what_has_moved_records_are_late(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(MovedSources, "wait", lambda self, moved, clocks, now_ns: None)
+    monkeypatch.setattr(SourceTimes, "wait_for_moved", lambda *_: None)
     with pytest.raises(AssertionError, match="late"):
         for seed in range(100):
             test_no_record_of_a_split_that_has_moved_is_late(PLANS[0], seed)
