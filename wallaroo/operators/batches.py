@@ -15,8 +15,9 @@ import enum
 import io
 import pickle
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain, compress
 from typing import Any
 
 from wallaroo.operators.columns import dump_records, load_records, rescue_records
@@ -65,12 +66,14 @@ class PartialBatch(Batch):
 
 @dataclass(frozen=True, slots=True)
 class BadRecord:
-    """A record that could not be encoded or decoded."""
+    """A record, or the accumulator of several, that could not be encoded or decoded."""
 
     key: Any
     payload: bytes | None
     record: Any
     error: BaseException
+    record_count: int = 1
+    """How many records are lost; an accumulator has several."""
 
 
 def pack_payloads(flat: list[Any], *, has_times: bool = False) -> bytes:
@@ -202,21 +205,22 @@ def pack_partials(panes: list[PartialPane]) -> tuple[bytes, list[BadRecord]]:
     except BaseException:  # noqa: BLE001  user code; the failing accumulators are found below
         panes, bad = _part_partials(panes)
     try:
-        return (_packed_partials(panes) if any(pane.keys for pane in panes) else b""), bad
+        return (_packed_partials(panes) if panes else b""), bad
     except BaseException as error:  # noqa: BLE001  pickled once, and not again
-        rows = (zip(pane.keys, pane.accumulators, strict=True) for pane in panes)
-        bad += [BadRecord(key, None, each, error) for row in rows for key, each in row]
+        rows = chain.from_iterable(map(_rows, panes))
+        bad += [BadRecord(key, None, each, error, count) for key, each, count in rows]
         return b"", bad
 
 
 def _packed_partials(panes: list[PartialPane]) -> bytes:
     keys = [key for pane in panes for key in pane.keys]
     accumulators = dump_records([each for pane in panes for each in pane.accumulators])
-    heads = [(pane.start, pane.record_count, len(pane.keys)) for pane in panes]
+    counts = array("q", [each for pane in panes for each in pane.counts])
+    heads = [(pane.start, len(pane.keys)) for pane in panes]
     body = io.BytesIO()
     pickler = pickle.Pickler(body, 5)
     pickler.fast = True  # as for payloads
-    pickler.dump((heads, keys, accumulators))
+    pickler.dump((heads, keys, accumulators, counts))
     return body.getvalue()
 
 
@@ -225,38 +229,46 @@ def _part_partials(panes: list[PartialPane]) -> tuple[list[PartialPane], list[Ba
     good: list[PartialPane] = []
     bad: list[BadRecord] = []
     for pane in panes:
-        kept = pane._replace(keys=[], accumulators=[])
-        for key, accumulator in zip(pane.keys, pane.accumulators, strict=True):
+        kept: list[tuple[Any, Any, int]] = []
+        for key, accumulator, count in _rows(pane):
             try:
                 pickle.dumps(accumulator, 5)
             except BaseException as error:  # noqa: BLE001  as above
-                bad.append(BadRecord(key, None, accumulator, error))
+                bad.append(BadRecord(key, None, accumulator, error, count))
                 continue
-            kept.keys.append(key)
-            kept.accumulators.append(accumulator)
-        good.append(kept)
+            kept.append((key, accumulator, count))
+        if kept:
+            good.append(PartialPane(pane.start, *map(list, zip(*kept, strict=True))))
     return good, bad
+
+
+def _rows(pane: PartialPane) -> Iterator[tuple[Any, Any, int]]:
+    """Return each key with its accumulator and how many records that has."""
+    return zip(pane.keys, pane.accumulators, pane.counts, strict=True)
 
 
 def unpack_partials(body: bytes) -> tuple[PartialBatch, list[BadRecord]]:
     """Return the partial panes in ``body``, and apart from that the accumulators that fail."""
-    heads, keys, packed = pickle.loads(body)
+    heads, keys, packed, packed_counts = pickle.loads(body)
+    counts = packed_counts.tolist()
     errors: Errors = {}
     try:
         accumulators = load_records(packed)
     except BaseException as error:  # noqa: BLE001  unpickling runs the user's code
         accumulators, errors = _rescue(packed, len(keys), error)
-    bad = [BadRecord(keys[each], None, accumulators[each], why) for each, why in errors.items()]
+    bad = [
+        BadRecord(keys[each], None, accumulators[each], why, counts[each])
+        for each, why in errors.items()
+    ]
     panes = []
     first = 0
-    for start, record_count, size in heads:
+    for start, size in heads:
         last = first + size
+        columns = [keys[first:last], accumulators[first:last], counts[first:last]]
         if errors:
-            good = [each for each in range(first, last) if each not in errors]
-            part = [keys[each] for each in good], [accumulators[each] for each in good]
-        else:
-            part = keys[first:last], accumulators[first:last]
-        panes.append(PartialPane(start, record_count, *part))
+            is_good = [each not in errors for each in range(first, last)]
+            columns = [list(compress(column, is_good)) for column in columns]
+        panes.append(PartialPane(start, *columns))
         first = last
     return PartialBatch([pane.start for pane in panes], [], None, None, panes), bad
 

@@ -2,17 +2,21 @@
 
 An accumulator costs a little more on its way than a record. So it depends on how many records of a
 key there are in what is sent together: with 1,000 keys many, with 50,000 keys hardly two. That is
-measured, and the chains are written again if the answer changes. An accumulator may replace the
-records of several turns of the engine, a record is sent at the end of its turn. So what one turn
-has of keys and panes, divided by its records, is the most that can be left::
+measured, and the chains are written again if the answer changes. An accumulator may replace records
+of several turns of the engine, and records are sent at the end of each turn. So the keys and panes
+of one turn, divided by its records, are the most that can be left::
 
     records travel --(less than WORTH in one turn)--> accumulators travel
     accumulators travel --(WORTH or more in what was sent)--> records travel
 
 While records travel, most turns are not looked at, since counting keys costs a little, too.
+
+What is combined cannot be sent one by one any more. So before accumulators travel, one of them is
+pickled and read: if that fails, records travel for good.
 """
 
-from collections.abc import Iterator, Sequence
+import pickle
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -73,9 +77,12 @@ class Combiner:
         self._owners = Routes(partition_map, [numbers[each] for each in partition_map.owners])
         self.partials = PartialPanes(self._windows, self._aggregation)
 
-    def judge(self, lists: Sequence[list[Any]], width: int) -> bool:
+    def judge(self, lists: Sequence[list[Any]], width: int, read: Callable[[Any], Any]) -> bool:
         """Look at records that are about to travel, ``width`` items each, of which the first is the
-        key and the last the time; return whether the chains have to combine from now on."""
+        key and the last the time; return whether the chains have to combine from now on.
+
+        ``read`` makes a record of the second item, which may be changed.
+        """
         record_count = sum(map(len, lists)) // width
         if self.is_on or not self._may_combine or record_count < RECORDS_MIN:
             return False
@@ -83,7 +90,9 @@ class Combiner:
             self._turns_to_skip -= 1
             return False
         self._turns_to_skip = TURNS_BETWEEN
-        self.is_on = self._count_distinct(lists, width) < WORTH * record_count
+        if self._count_distinct(lists, width) < WORTH * record_count:
+            flat = next(filter(None, lists))
+            self.is_on = self._can_be_sent(read, flat[1], flat[width - 1])
         return self.is_on
 
     def take(self) -> Iterator[tuple[WorkerName, list[PartialPane]]]:
@@ -111,6 +120,20 @@ class Combiner:
         """Let records travel for good: an accumulator cannot be sent."""
         self._may_combine = False
 
+    def _can_be_sent(self, read: Callable[[Any], Any], item: Any, time: int) -> bool:
+        """Return whether another worker can read the accumulator of one record."""
+        aggregation = self._aggregation
+        try:
+            accumulator = aggregation.updated(read(item), aggregation.initial(), time)
+        except BaseException:  # noqa: BLE001  user code; the record fails at its owner
+            return False
+        try:
+            copied(accumulator)
+        except BaseException:  # noqa: BLE001  user code
+            self.give_up()
+            return False
+        return True
+
     def _count_distinct(self, lists: Sequence[list[Any]], width: int) -> int:
         found = set()
         start = end = 0
@@ -121,3 +144,8 @@ class Combiner:
                 start, end = self._pane_of(time)
             found.add((key, start))
         return len(found)
+
+
+def copied(value: Any) -> Any:
+    """Return what another worker gets of a value."""
+    return pickle.loads(pickle.dumps(value, pickle.HIGHEST_PROTOCOL))

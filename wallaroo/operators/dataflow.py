@@ -30,7 +30,7 @@ from wallaroo.operators.batches import (
     unpack_partials,
 )
 from wallaroo.operators.changes import StateWriter
-from wallaroo.operators.combining import Combiner
+from wallaroo.operators.combining import Combiner, copied
 from wallaroo.operators.failures import Failure, Site, StopOnError, describe_failure
 from wallaroo.operators.key_splitter import KeySplitter
 from wallaroo.operators.keyed_times import states_of
@@ -341,7 +341,7 @@ class Dataflow:
         else:
             has_times = edge in self._timed_edges
             batch, bad = unpack(form, body, self._plan.deserialize, has_times=has_times)
-        self.tally.received[edge] += len(bad)
+        self.tally.received[edge] += sum(one.record_count for one in bad)
         self._fail_all(edge, bad)
         return batch
 
@@ -437,8 +437,13 @@ class Dataflow:
         """Return whether records that travelled so far are combined from now on."""
         found = False
         for edge, combiner in self._combiners.items():
-            width = 3 if edge in self._travels_as_payload else 4
-            found |= combiner.judge([self._outgoing[edge, each] for each in combiner.others], width)
+            waiting = [self._outgoing[edge, each] for each in combiner.others]
+            decode = self._pipeline_of_edge[edge][0].decoder
+            if edge in self._travels_as_payload:
+                assert decode is not None
+                found |= combiner.judge(waiting, 3, decode)
+            else:
+                found |= combiner.judge(waiting, 4, copied)
         return found
 
     def _take_partials(
@@ -453,7 +458,8 @@ class Dataflow:
             if bad:
                 combiner.give_up()
                 self._fail_all(edge, bad)
-            count = sum(pane.record_count for pane in panes) - len(bad)
+            count = sum(pane.record_count for pane in panes)
+            count -= sum(one.record_count for one in bad)
             self.tally.sent[edge] += count
             if body:
                 yield OutgoingBatch(edge, worker, BatchFormat.PARTIALS, count, body, oldest_ns)
@@ -526,4 +532,6 @@ class Dataflow:
         for one in bad:
             has_key, node = one.key is not None, self._nodes.of_edge[edge]
             site = Site(pipeline.name, where, has_key, node=node)
+            # An accumulator is one dead letter, but each of its records has failed.
+            self.tally.failed[node] += one.record_count - 1
             self.fail(one.error, site, one.key, one.record, one.payload)

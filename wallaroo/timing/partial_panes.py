@@ -1,4 +1,4 @@
-"""What a worker has of panes, of its own and of others, until it sends that to their owners.
+"""Partial panes: what a worker has combined and not yet sent to the owners of the keys.
 
 Records of one key and pane are combined where they are read, and one accumulator travels instead of
 all of them. The owner merges it into its own pane::
@@ -13,7 +13,7 @@ Nothing may wait here when a barrier or a watermark is sent: records would be mi
 checkpoint, or be late at their owner.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from wallaroo.timing.grids import grid_of
@@ -24,10 +24,16 @@ class PartialPane(NamedTuple):
     """What one worker sends of a pane to the owner of these keys."""
 
     start: int
-    record_count: int
     keys: list[Any]
     accumulators: list[Any]
     """By key, in the same order."""
+    counts: Sequence[int]
+    """How many records each of them has, in the same order."""
+
+    @property
+    def record_count(self) -> int:
+        """How many records they have together."""
+        return sum(self.counts)
 
 
 class OpenPartial(NamedTuple):
@@ -94,16 +100,18 @@ class PartialPanes:
                 accumulators.append(accumulator)
             for (keys, accumulators), found in zip(parts, taken, strict=True):
                 if keys:
-                    count = self._count(keys, accumulators, pane.counts)
-                    found.append(PartialPane(pane.low, count, keys, accumulators))
+                    counts = self._counts(keys, accumulators, pane.counts)
+                    found.append(PartialPane(pane.low, keys, accumulators, counts))
         return taken
 
-    def _count(self, keys: list[Any], accumulators: list[Any], counts: dict[Any, int]) -> int:
-        """Return how many records these keys have."""
+    def _counts(
+        self, keys: list[Any], accumulators: list[Any], counts: dict[Any, int]
+    ) -> list[int]:
+        """Return how many records each of these keys has."""
         match self._built_in:
             case BuiltIn.COUNT:
-                return sum(accumulators)
+                return accumulators
             case BuiltIn.MEAN:
-                return sum(count for _, count in accumulators)
+                return [count for _, count in accumulators]
             case _:
-                return sum(map(counts.__getitem__, keys))
+                return [counts[key] for key in keys]

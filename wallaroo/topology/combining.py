@@ -7,6 +7,9 @@ from wallaroo.topology.plan import Application, Exchange, ExchangeKind, Stage, S
 
 def combining_steps(plan: Application) -> dict[EdgeId, Step]:
     """Return the window steps whose records may be combined before their exchange, by its edge."""
+    if plan.serialize is not None:
+        # The application says how its records travel, which it cannot for accumulators.
+        return {}
     return {
         stage.exchange.edge: stage.steps[0]
         for flow in plan.flows

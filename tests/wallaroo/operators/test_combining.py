@@ -1,6 +1,9 @@
 """Records that are combined before they cross an exchange give what they give one by one."""
 
+import pickle
+from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -249,22 +252,117 @@ def test_a_record_whose_update_fails_is_a_dead_letter_by_itself(monkeypatch: Pat
     assert all(each.record == "('a', 1, 13)".replace("a", str(each.key)) for each in failures)
 
 
-def unpicklable(record: Record, so_far: Any) -> Any:
-    return lambda: None
+class Odd:
+    """How many records there are, which cannot travel after one with the value 13."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.breaks = ""
+
+    def __reduce__(self) -> Any:
+        if self.breaks == "writing":
+            raise TypeError("cannot be written")
+        return read_odd, (self.count, self.breaks)
 
 
-def test_accumulators_that_cannot_be_pickled_travel_no_more(monkeypatch: Patch) -> None:
+def read_odd(count: int, breaks: str) -> Odd:
+    if breaks:
+        raise TypeError("cannot be read")
+    return odd_of(count)
+
+
+def odd_of(count: int, breaks: str = "") -> Odd:
+    made = Odd()
+    made.count, made.breaks = count, breaks
+    return made
+
+
+def merged_odd(one: Odd, other: Odd) -> Odd:
+    return odd_of(one.count + other.count, one.breaks or other.breaks)
+
+
+def odd_aggregation(breaks: str) -> Any:
+    def update(record: Record, so_far: Odd) -> Odd:
+        return odd_of(so_far.count + 1, breaks if record[2] == 13 else so_far.breaks)
+
+    made = wallaroo.aggregation(
+        "odd", initial=Odd, merge=merged_odd, output=lambda _, odd: odd.count, commutative=True
+    )
+    return made(update)
+
+
+def counted(record: Record, so_far: Any) -> Any:
+    so_far[record[0]] += 1
+    return so_far
+
+
+def merged_counts(one: Any, other: Any) -> Any:
+    both = defaultdict(lambda: 0, one)
+    for key, count in other.items():
+        both[key] += count
+    return both
+
+
+UNSENDABLE: dict[str, Callable[[], Any]] = {
+    "first accumulator": lambda: wallaroo.aggregation(
+        "odd",
+        initial=lambda: defaultdict(lambda: 0),
+        merge=merged_counts,
+        output=lambda key, counts: counts[key],
+        commutative=True,
+    )(counted),
+    "writing": lambda: odd_aggregation("writing"),
+    "reading": lambda: odd_aggregation("reading"),
+}
+
+
+@pytest.mark.parametrize("form", [BatchFormat.PAYLOADS, BatchFormat.OBJECTS])
+@pytest.mark.parametrize("kind", sorted(UNSENDABLE))
+def test_accumulators_that_cannot_travel_never_do(
+    monkeypatch: Patch, kind: str, form: BatchFormat
+) -> None:
     always(monkeypatch)
-    odd = wallaroo.aggregation(
-        "odd", initial=lambda: 0, merge=lambda one, other: one, commutative=True
-    )(unpicklable)
-    this = Run(plan_of(tumbling().over(odd)), 2)
+    this = Run(plan_of(tumbling().over(UNSENDABLE[kind]())), 2, form=form)
     for _ in range(3):
-        this.feed([(key, 1, 1) for key in "abcdefgh"])
+        this.feed([(key, 1, 13) for key in "aabbccddeeffgghh"])
+    this.advance(END)
+    assert this.forms == {form}
+    assert this.mesh.failures() == []
+    assert this.mesh.lines() == ["6"] * 8
+
+
+@pytest.mark.parametrize("breaks", ["writing", "reading"])
+def test_all_records_of_an_accumulator_that_is_lost_are_counted(
+    monkeypatch: Patch, breaks: str
+) -> None:
+    always(monkeypatch)
+    this = Run(plan_of(tumbling().over(odd_aggregation(breaks))), 2)
+    this.feed([(key, 1, 1) for key in "abcdefgh"])
+    for _ in range(2):
+        # Of each key, each worker has three records.
+        this.feed([(key, 1, 13 if key in "ab" else 1) for key in "abcdefgh" for _ in range(6)])
     failures = this.mesh.failures()
-    assert failures and {each.step for each in failures} == {"exchange before odd"}
-    assert "pickle" in failures[0].error
-    assert this.mesh.carried[-1].form is BatchFormat.PAYLOADS
+    assert BatchFormat.PARTIALS in this.forms
+    assert {each.step for each in failures} == {"exchange before odd"}
+    assert {each.key for each in failures} <= {"a", "b"}
+    assert f"cannot be {'written' if breaks == 'writing' else 'read'}" in failures[0].error
+    tallies = [flow.tally for flow in this.mesh.flows.values()]
+    sent, received = (
+        sum(sum(counts.values()) for counts in each)
+        for each in ([tally.sent for tally in tallies], [tally.received for tally in tallies])
+    )
+    assert sent == received
+    this.advance(END)
+    _, _, _, counts = this.seen()
+    failed = sum(values[3] for values in counts.values())
+    assert failed == 3 * len(failures)
+    assert sum(map(int, this.mesh.lines())) + failed == 8 + 2 * 48
+
+
+def test_records_are_not_combined_if_the_application_says_how_they_travel() -> None:
+    plan = plan_of(tumbling().over(aggregate.count()))
+    assert len(combining_steps(plan)) == 1
+    assert combining_steps(replace(plan, serialize=pickle.dumps, deserialize=pickle.loads)) == {}
 
 
 def test_a_merge_that_fails_is_reported_by_its_window(monkeypatch: Patch) -> None:
