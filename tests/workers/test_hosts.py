@@ -1,5 +1,6 @@
-"""Hosts that ask to leave while the cluster is formed."""
+"""Hosts for which a start waits, and hosts that ask to leave meanwhile."""
 
+import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any, cast
 
@@ -7,6 +8,7 @@ from tests.wallaroo.operators.mesh import tcp_sink
 from tests.workers.counting import count, counting
 from tests.workers.test_agents import Line
 from wallaroo.coordinator.host_registry import RunFacts
+from wallaroo.coordinator.starting_hosts import MembersBefore
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.topology.fingerprint import outline
 from wallaroo.wire.agents import Offer, Prepared, Withdraw
@@ -19,6 +21,7 @@ from wallaroo_workers.network.frames import FrameConnection
 from wallaroo_workers.settings import ApplicationSettings, RunOptions
 
 NAMES = [WorkerName("a"), WorkerName("b")]
+PLAN = counting().to_stateful(count, dict, "sum").to_sink(tcp_sink()).build()
 
 
 class FollowedRun:
@@ -45,14 +48,23 @@ def offer(hosts: Hosts, name: WorkerName, instance: str, steps: list[str]) -> Gu
     return agent
 
 
+def new_hosts(settings: HostSettings, *, may_lose_input: bool = False) -> Hosts:
+    application = ApplicationSettings(module="counting", paths=[], arguments=[])
+    here = LocalPlacement()
+    return Hosts(
+        settings, application, RunOptions(), PLAN, here, 10.0, may_lose_input=may_lose_input
+    )
+
+
+def offers(hosts: Hosts, *names: WorkerName) -> dict[WorkerName, Guest]:
+    return {name: offer(hosts, name, f"of {name}", list(outline(PLAN))) for name in names}
+
+
 async def formed() -> tuple[Hosts, dict[WorkerName, Guest]]:
     """Return hosts of two workers, before they serve a run."""
-    plan = counting().to_stateful(count, dict, "sum").to_sink(tcp_sink()).build()
-    application = ApplicationSettings(module="counting", paths=[], arguments=[])
-    settings, here = HostSettings(agent_count=len(NAMES)), LocalPlacement()
-    hosts = Hosts(settings, application, RunOptions(), plan, here, 10.0)
-    agents = {name: offer(hosts, name, f"of {name}", list(outline(plan))) for name in NAMES}
-    assert await hosts.wait_for_hosts([], []) == NAMES
+    hosts = new_hosts(HostSettings(agent_count=len(NAMES)))
+    agents = offers(hosts, *NAMES)
+    assert await hosts.wait_for_hosts([], MembersBefore()) == NAMES
     return hosts, agents
 
 
@@ -76,3 +88,23 @@ async def test_a_host_that_was_lost_meanwhile_takes_no_other_with_it() -> None:
     agents[NAMES[1]].received(Withdraw(NO_EPOCH))
     agents[NAMES[1]].lost("its host was lost")
     assert await left_of(hosts) == []
+
+
+async def test_a_start_waits_for_each_host_whose_input_the_last_checkpoint_needs() -> None:
+    hosts = new_hosts(HostSettings(agent_count=1))
+    offers(hosts, NAMES[0])
+    waiting = asyncio.create_task(hosts.wait_for_hosts([], MembersBefore(NAMES, NAMES)))
+    await asyncio.sleep(0)
+    assert hosts.agents.missing == 1
+    assert hosts.counts()["wanted"] == 2
+    offers(hosts, NAMES[1])
+    async with asyncio.timeout(5):
+        assert await waiting == NAMES
+
+
+async def test_a_start_that_may_lose_input_does_not_wait_for_ever_for_its_host() -> None:
+    settings = HostSettings(agent_count=1, agent_timeout_s=0.01)
+    hosts = new_hosts(settings, may_lose_input=True)
+    offers(hosts, NAMES[0])
+    async with asyncio.timeout(5):
+        assert await hosts.wait_for_hosts([], MembersBefore(NAMES, NAMES)) == NAMES[:1]

@@ -1,12 +1,13 @@
 """Which journals a checkpoint needs, and what is missing of them."""
 
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from wallaroo.checkpoint.blocks import HEADER_BYTES
 from wallaroo.checkpoint.journal import JournalExtent, epoch_of, parse_journal_name, segment_name
 from wallaroo.checkpoint.manifest import JournalPosition, Manifest, WorkerCheckpoint
+from wallaroo.names import WorkerName
 from wallaroo.topology.plan import Application
 
 
@@ -50,6 +51,16 @@ def needed_positions(manifest: Manifest) -> list[JournalPosition]:
     So in their manifests such a journal counts as finished, and may be missing.
     """
     return [each for worker in manifest.workers.values() for each in _needed_of(worker)]
+
+
+def holders_elsewhere(manifest: Manifest, here: Collection[str]) -> list[WorkerName]:
+    """Return the members with a journal that is needed and is not among those ``here``.
+
+    If the journals are not in a shared folder, only the hosts of these workers can replay them.
+    """
+    needed = [each for each in needed_positions(manifest) if not each.is_finished]
+    writers = {_writer_of(each) for each in needed if each.journal not in here}
+    return [WorkerName(member) for member in manifest.members if member in writers]
 
 
 def _needed_of(worker: WorkerCheckpoint) -> Iterable[JournalPosition]:

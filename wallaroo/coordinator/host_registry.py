@@ -26,8 +26,8 @@ seconds from any origin.
 
 import enum
 import re
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 
 from wallaroo.checkpoint.blocks import HEADER_BYTES
 from wallaroo.checkpoint.journal import newest_epochs, parse_journal_name
@@ -35,6 +35,7 @@ from wallaroo.coordinator.host_refusal import InputAtRisk, Refusal, input_at_ris
 from wallaroo.coordinator.join_batch import JoinBatch
 from wallaroo.coordinator.liveness import Liveness
 from wallaroo.coordinator.pool import Assignment, Pool, PoolAgent
+from wallaroo.coordinator.starting_hosts import Choice, MembersBefore, choose_hosts
 from wallaroo.coordinator.worker_names import next_names
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.topology.fingerprint import difference
@@ -111,6 +112,8 @@ class Awaited:
     """The names of the expected ones, in the order of their offers; never more than are expected.
     One that accepts any name is called after its host."""
     missing: int
+    needed: list[WorkerName] = field(default_factory=list)
+    """The workers of missing hosts whose input the last checkpoint needs."""
 
 
 @dataclass(slots=True)
@@ -361,28 +364,32 @@ class HostRegistry:
         since_s = self._pool.absent_since_s(worker)
         return (now_s if since_s is None else since_s) + self.rules.absence_s
 
-    def awaited(self, count: int, names: Collection[str]) -> Awaited:
-        """Return which of ``count`` expected hosts are present; only ``names`` count, if any."""
-        here = [host.offer.name or host.offer.host for host in self._starters(names)]
-        return Awaited(here[:count], max(count - len(here), 0))
+    def awaited(
+        self, count: int, names: Collection[str], needed: Sequence[WorkerName] = ()
+    ) -> Awaited:
+        """Return which of the hosts are present that a start waits for, see ``choose_hosts``."""
+        choice = self._choice(count, names, needed)
+        here = [offer.name or offer.host for offer in choice.offers]
+        return Awaited(here, choice.missing, choice.needed)
 
     def form(
         self,
         count: int,
         names: Collection[str],
         own: Collection[WorkerName],
-        before: Collection[WorkerName],
+        before: MembersBefore,
         now_s: float,
     ) -> list[WorkerName]:
-        """Return the names of the workers that start on ``count`` hosts, and look for these hosts.
+        """Return the names of the workers that start on these hosts, and look for these hosts.
 
-        Hosts that accept any name get those of the workers ``before``, in the last checkpoint. The
-        initializer has its ``own`` workers.
+        Hosts that accept any name get those of the workers ``before``; first those whose input is
+        needed. The initializer has its ``own`` workers.
         """
-        offered = [host.offer.name for host in self._starters(names)][:count]
+        offered = [offer.name for offer in self._choice(count, names, before.needed).offers]
         taken = {*own, *offered}
-        free = [worker for worker in before if worker not in taken]
-        free += next_names({*taken, *before}, max(offered.count(WorkerName("")) - len(free), 0))
+        earlier = dict.fromkeys([*before.needed, *before.members])
+        free = [worker for worker in earlier if worker not in taken]
+        free += next_names({*taken, *earlier}, max(offered.count(WorkerName("")) - len(free), 0))
         chosen = iter(free)
         workers = [name or next(chosen) for name in offered]
         self.want(workers, now_s)
@@ -398,12 +405,10 @@ class HostRegistry:
             absent=absent,
         )
 
-    def _starters(self, names: Collection[str]) -> list[_Host]:
-        return [
-            host
-            for host in self._hosts.values()
-            if host.prepared is not None and (not names or host.offer.name in names)
-        ]
+    def _choice(self, count: int, names: Collection[str], needed: Sequence[WorkerName]) -> Choice:
+        hosts = self._hosts.values()
+        offers = [host.offer for host in hosts if host.prepared is not None]
+        return choose_hosts(offers, count, names, needed)
 
 
 def _unread_journals(written: Epoch, current: Epoch) -> Refusal:

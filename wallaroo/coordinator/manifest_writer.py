@@ -51,7 +51,12 @@ from typing import Any
 
 from wallaroo.checkpoint.journal import journal_name, replay_position
 from wallaroo.checkpoint.journaling import ReachedJournals
-from wallaroo.checkpoint.lost_input import NeededInput, keeps_input, needed_positions
+from wallaroo.checkpoint.lost_input import (
+    NeededInput,
+    holders_elsewhere,
+    keeps_input,
+    needed_positions,
+)
 from wallaroo.checkpoint.manifest import Manifest, WorkerCheckpoint
 from wallaroo.checkpoint.manifest_log import ManifestLog
 from wallaroo.checkpoint.shapes import fresh_shapes
@@ -66,6 +71,7 @@ from wallaroo.coordinator.events import (
     WriteManifest,
 )
 from wallaroo.coordinator.kept_input import KeptInput
+from wallaroo.coordinator.starting_hosts import MembersBefore
 from wallaroo.coordinator.upgrade_gate import UpgradeGate
 from wallaroo.coordinator.worker_names import first_names
 from wallaroo.errors import ConfigError, DamagedFileError, FencedError, StoreError
@@ -192,10 +198,18 @@ class ManifestWriter:
         self._newest_epoch = newest_epoch
         self._are_all_here = are_all_here
 
-    async def members(self) -> list[WorkerName]:
+    async def members(self) -> MembersBefore:
         """Return the members in the newest checkpoint of an earlier run."""
         newest = await self._log.latest()
-        return [] if newest is None else [*map(WorkerName, newest.members)]
+        if newest is None:
+            return MembersBefore()
+        members, needed = [*map(WorkerName, newest.members)], list[WorkerName]()
+        if keeps_input(self._plan):
+            here = {each.journal for each in self._ports.journals.extents()}
+            needed = [
+                worker for worker in holders_elsewhere(newest, here) if worker not in self._workers
+            ]
+        return MembersBefore(members, needed)
 
     @property
     def latest(self) -> Manifest:

@@ -3,7 +3,7 @@
 import pytest
 
 from wallaroo.checkpoint.journal import JournalExtent
-from wallaroo.checkpoint.lost_input import needed_positions, shortfall
+from wallaroo.checkpoint.lost_input import holders_elsewhere, needed_positions, shortfall
 from wallaroo.checkpoint.manifest import JournalPosition, Manifest, WorkerCheckpoint
 from wallaroo.names import CheckpointId, Epoch, WorkerName
 
@@ -76,22 +76,27 @@ def test_of_a_journal_that_is_given_up_what_is_there_is_replayed(
     assert shortfall(found, there, "") is None
 
 
-def lost_with_the_disk(worker: str, *positions: JournalPosition) -> list[str]:
-    """The journals whose absence is a loss, given what a worker's share of a manifest says."""
-    share = WorkerCheckpoint(WorkerName(worker), [], list(positions), {}, [], {})
-    manifest = Manifest(
+def manifest_of(**journals: list[JournalPosition]) -> Manifest:
+    """Return a manifest with a share of each worker."""
+    names = map(WorkerName, journals)
+    return Manifest(
         number=CheckpointId(1),
         epoch=Epoch(3),
         is_claim=False,
         application="letters",
         outline=[],
-        members=[worker],
+        members=[*journals],
         partition_maps=[],
-        workers={worker: share},
+        workers={name: WorkerCheckpoint(name, [], journals[name], {}, [], {}) for name in names},
         file_lengths={},
         taken_unix_s=0.0,
         duration_s=0.0,
     )
+
+
+def lost_with_the_disk(worker: str, *positions: JournalPosition) -> list[str]:
+    """The journals whose absence is a loss, given what a worker's share of a manifest says."""
+    manifest = manifest_of(**{worker: [*positions]})
     return [each.journal for each in needed_positions(manifest) if shortfall(each, None, "")]
 
 
@@ -115,3 +120,17 @@ def test_what_is_not_finished_is_missed_if_its_end_is_known() -> None:
         JournalPosition("w1-0000000002", 500, {}, end=500, is_finished=True),
     )
     assert was == ["w1-0000000003", "w1-0000000001"]
+
+
+def test_a_worker_has_needed_input_until_its_journal_is_finished_or_is_in_reach() -> None:
+    manifest = manifest_of(
+        w1=[JournalPosition("w1-0000000003", 10, {}, end=10)],
+        w2=[JournalPosition("w2-0000000003", 10, {}, end=10, is_finished=True)],
+        w3=[
+            JournalPosition("w3-0000000003", 10, {}, end=10, is_finished=True),
+            JournalPosition("w3-0000000002", 10, {}, end=90),
+            JournalPosition("gone-0000000001", 10, {}, end=90),
+        ],
+        w4=[JournalPosition("w4-0000000003", 10, {}, end=90)],
+    )
+    assert holders_elsewhere(manifest, {"w4-0000000003"}) == ["w1", "w3"]

@@ -21,6 +21,7 @@ from wallaroo.coordinator.host_registry import (
     RunFacts,
 )
 from wallaroo.coordinator.pool import Assignment
+from wallaroo.coordinator.starting_hosts import MembersBefore
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.agents import Offer, Prepared
 from wallaroo.wire.requests import NO_EPOCH
@@ -85,7 +86,7 @@ def start_on(registry: HostRegistry, *workers: WorkerName) -> None:
     """Let these hosts arrive, and a cluster start on them."""
     for worker in workers:
         arrive(registry, worker)
-    assert registry.form(len(workers), (), (), (), 0.0) == [*workers]
+    assert registry.form(len(workers), (), (), MembersBefore(), 0.0) == [*workers]
     registry.assignments(0.0)
 
 
@@ -142,7 +143,7 @@ def test_a_host_is_present_once_it_is_prepared() -> None:
     assert registry.awaited(1, ()) == Awaited([], 1)
     registry.prepared(A, prepared())
     assert registry.awaited(1, ()) == Awaited([A], 0)
-    assert registry.form(1, (), (), (), 0.0) == [A]
+    assert registry.form(1, (), (), MembersBefore(), 0.0) == [A]
     assert registry.holder(A) is None
     assert registry.assignments(0.0) == [Assignment(A, A)]
     assert registry.holder(A) is not None
@@ -413,14 +414,15 @@ def test_a_start_names_hosts_after_the_members_of_the_last_checkpoint() -> None:
     for instance in "123":
         arrive(registry, "", instance=instance)
     names = [WorkerName(f"w{number}") for number in (1, 4, 6)]
-    assert registry.form(3, (), (names[0],), names, 0.0) == [names[1], names[2], "w7"]
+    before = MembersBefore(names)
+    assert registry.form(3, (), (names[0],), before, 0.0) == [names[1], names[2], "w7"]
 
 
 def test_a_start_names_hosts_that_accept_any_name_beside_others() -> None:
     registry = new_registry()
     arrive(registry, "", instance="1")
     arrive(registry, "w1")
-    assert registry.form(2, (), (), (), 0.0) == ["w2", "w1"]
+    assert registry.form(2, (), (), MembersBefore(), 0.0) == ["w2", "w1"]
     assert registry.assignments(0.0) == [
         Assignment("w1", WorkerName("w1")),
         Assignment("1", WorkerName("w2")),
@@ -542,3 +544,21 @@ def test_a_supervisor_keeps_as_many_hosts_as_are_wanted() -> None:
     assert registry.counts(2) == HostCounts(wanted=3, here=1, standby=1, absent=[A])
     registry.want([C], 1.0)
     assert registry.counts(2).wanted == 4
+
+
+def test_a_start_waits_for_all_hosts_whose_input_the_last_checkpoint_needs() -> None:
+    registry = new_registry()
+    before = MembersBefore([A, B, C], [A, B, C])
+    arrive(registry, A)
+    arrive(registry, B)
+    assert registry.awaited(1, (), before.needed) == Awaited([A, B], 1, [C])
+    arrive(registry, C)
+    assert registry.awaited(1, (), before.needed) == Awaited([A, B, C], 0)
+    assert registry.form(1, (), (), before, 0.0) == [A, B, C]
+
+
+def test_hosts_that_accept_any_name_first_get_those_whose_input_is_needed() -> None:
+    registry = new_registry()
+    arrive(registry, "", instance="1")
+    arrive(registry, "", instance="2")
+    assert registry.form(1, (), (), MembersBefore([A, B, C], [C, B]), 0.0) == [C, B]

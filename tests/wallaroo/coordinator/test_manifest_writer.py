@@ -44,13 +44,14 @@ from wallaroo.coordinator.manifest_writer import (
     Rules,
     StartingPoint,
 )
+from wallaroo.coordinator.starting_hosts import MembersBefore
 from wallaroo.errors import ClusterError, ConfigError, FencedError, StateObjectError
 from wallaroo.names import CheckpointId, Epoch, SinkId, WorkerName
 from wallaroo.runtime.held import Held
 from wallaroo.topology.plan import Application
 from wallaroo_workers.storage.store import Store, open_store
 
-A = WorkerName("a")
+A, B = WorkerName("a"), WorkerName("b")
 BARRIER_9 = CheckpointId(9)
 TOKENS: Iterator[int] = count()
 PLAN = application().to_sink(tcp_sink()).build()
@@ -87,6 +88,31 @@ class Found:
         return self._extents
 
 
+def ports_of(
+    store: Store,
+    *,
+    journal_epochs: Sequence[int] = (),
+    journals: Sequence[JournalExtent] = (),
+    announce: Callable[[Announce], None] = lambda _: None,
+    warn: Callable[[str, dict[str, Any]], None] = quietly,
+    info: Callable[[str, dict[str, Any]], None] = quietly,
+) -> CheckpointPorts:
+    return CheckpointPorts(
+        log=log_of(store),
+        journal_epochs=lambda: [*journal_epochs],
+        commit_output=no_output,
+        discard_output=no_stage,
+        output_path=str,
+        pause=at_once,
+        clock=lambda: 0.0,
+        wall_clock=lambda: 0.0,
+        info=info,
+        warn=warn,
+        journals=Found(journals),
+        announce=announce,
+    )
+
+
 async def begun(
     store: Store,
     *,
@@ -101,19 +127,13 @@ async def begun(
     **rules: Any,
 ) -> tuple[ManifestWriter, StartingPoint]:
     """Begin a run with these checkpoints."""
-    place = CheckpointPorts(
-        log=log_of(store),
-        journal_epochs=lambda: [*journal_epochs],
-        commit_output=no_output,
-        discard_output=no_stage,
-        output_path=str,
-        pause=at_once,
-        clock=lambda: 0.0,
-        wall_clock=lambda: 0.0,
-        info=info,
-        warn=warn,
-        journals=Found(journals),
+    place = ports_of(
+        store,
+        journal_epochs=journal_epochs,
+        journals=journals,
         announce=announce,
+        warn=warn,
+        info=info,
     )
     run = ManifestWriter(Rules(**rules), place, plan, workers)
     run.formed(workers, Epoch(0), are_all_here=are_all_here)
@@ -477,6 +497,26 @@ async def test_an_older_checkpoint_needs_the_journals_that_newer_ones_name(store
     )
     with pytest.raises(ClusterError, match=NEWER_OF_A):
         await begun(store, journals=there[:1], from_checkpoint=first)
+
+
+@pytest.mark.parametrize(
+    ("workers", "extents", "needed"),
+    [
+        ((A,), [], []),  # It is a worker of the initializer itself.
+        ((B,), [], [A]),
+        ((B,), [JournalExtent(OF_A, 0, 0, 500)], []),
+    ],
+)
+async def test_a_start_needs_the_hosts_of_members_whose_journals_it_does_not_reach(
+    store: Store,
+    workers: tuple[WorkerName, ...],
+    extents: list[JournalExtent],
+    needed: list[WorkerName],
+) -> None:
+    run, beginning = await begun(store)
+    await commit(run, beginning, share_with(JournalPosition(OF_A, 500, {})))
+    later = ManifestWriter(Rules(), ports_of(store, journals=extents), PLAN, workers)
+    assert await later.members() == MembersBefore([A], needed)
 
 
 def asking(*, is_there: bool) -> Application:

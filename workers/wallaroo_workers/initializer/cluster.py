@@ -18,6 +18,7 @@ from wallaroo.coordinator.events import (
 )
 from wallaroo.coordinator.membership import starting_membership
 from wallaroo.coordinator.run_driver import RunDriver
+from wallaroo.coordinator.starting_hosts import MembersBefore
 from wallaroo.coordinator.worker_names import first_names
 from wallaroo.errors import ClusterError, ConfigError, WallarooError
 from wallaroo.metrics.history import seconds_to_next_sample
@@ -239,10 +240,10 @@ class Cluster:
         self._workers = (*self._workers, *hosted)
         await self._begin()
 
-    async def _members_before(self) -> list[WorkerName]:
+    async def _members_before(self) -> MembersBefore:
         """Return the members in the last checkpoint, if agents may get their names."""
         if self._checkpoints is None or not self._settings.hosts.agent_count:
-            return []
+            return MembersBefore()
         return await self._checkpoints.members()
 
     async def _begin(self) -> None:

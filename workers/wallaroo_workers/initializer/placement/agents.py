@@ -7,6 +7,7 @@ the worker is restarted through the agent that has its name, either the same age
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Protocol
 
 from wallaroo.coordinator.host_refusal import InputAtRisk, Refusal
@@ -15,6 +16,7 @@ from wallaroo.coordinator.host_registry import (
     HostRegistry,
     RunFacts,
 )
+from wallaroo.coordinator.worker_names import listed
 from wallaroo.errors import ClusterError, ConfigError, WallarooError
 from wallaroo.names import Epoch, WorkerName
 from wallaroo.wire.agents import Accepted, Beat, EndProcess, Offer, Prepared
@@ -194,14 +196,20 @@ class Agents:
             reason = f"its host {agent.host} was lost: {reason}"
             agent.process_ended(agent.process.incarnation, reason)
 
-    async def wait_for_offers(self, count: int, names: tuple[str, ...], address: str) -> None:
-        """Wait until so many agents are prepared.
+    async def wait_for_offers(
+        self,
+        count: int,
+        names: tuple[str, ...],
+        address: str,
+        needed: Sequence[WorkerName] = (),
+    ) -> None:
+        """Wait until so many agents are prepared, and those of the workers ``needed``.
 
         If there are ``names``, only these count. ``address`` is for the log: where agents join.
         Raises ``ConfigError`` if accepted input could be lost with the host of one of them.
         """
         logged_s = -WAITING_LOGGED_EVERY_S
-        while (awaited := self._registry.awaited(count, names)).missing:
+        while (awaited := self._registry.awaited(count, names, needed)).missing:
             if self._at_risk is not None:
                 raise ConfigError(self._at_risk.what, self._at_risk.hint)
             self.changed.clear()
@@ -211,6 +219,9 @@ class Agents:
                 logged_s = now_s
                 arrived = ", ".join(awaited.here) or "none"
                 hint = f"start them elsewhere with --join {address}"
+                if awaited.needed:
+                    workers = listed(awaited.needed)
+                    hint += f"; the last checkpoint needs the input on the hosts of {workers}"
                 log.info(
                     "hosts.waiting",
                     missing=self.missing,

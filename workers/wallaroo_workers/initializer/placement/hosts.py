@@ -1,6 +1,7 @@
 """The hosts of a cluster: starts workers on them, and lets hosts join and leave."""
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import os
@@ -22,6 +23,7 @@ from wallaroo.coordinator.host_registry import (
     Leave,
     RunFacts,
 )
+from wallaroo.coordinator.starting_hosts import MembersBefore
 from wallaroo.errors import ClusterError
 from wallaroo.names import WorkerName
 from wallaroo.topology.fingerprint import outline
@@ -79,6 +81,9 @@ class Hosts:
         may_lose_input: bool = False,
     ) -> None:
         self._settings = settings
+        self._expected = settings.agent_count
+        """How many agents the start waits for; more, if the last checkpoint needs their input."""
+        self._may_lose_input = may_lose_input
         self._application = application
         self._options = options
         self.secret = settings.secret or secrets.token_bytes(SECRET_BYTES)
@@ -117,13 +122,19 @@ class Hosts:
         self.agents.begin()
 
     async def wait_for_hosts(
-        self, own: Collection[WorkerName], before: Collection[WorkerName]
+        self, own: Collection[WorkerName], before: MembersBefore
     ) -> list[WorkerName]:
-        """Wait for the expected agents; return their workers' names.
+        """Wait for the expected agents, and those with needed input; return their workers' names.
 
-        ``own`` are the workers of this host, and ``before`` those in the last checkpoint.
+        ``own`` are the workers of this host.
         """
         count, names = self._settings.agent_count, self._settings.agent_names
+        self._expected = max(count, len(before.needed))
+        # A host that is lost for good must not keep a run waiting that may do without its input.
+        limit_s = self._settings.agent_timeout_s if self._may_lose_input else None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self.agents.wait_for_offers(count, names, self._address, before.needed)
         await self.agents.wait_for_offers(count, names, self._address)
         workers = self.registry.form(count, names, own, before, time.monotonic())
         self.agents.assign()
@@ -131,7 +142,7 @@ class Hosts:
 
     def counts(self) -> dict[str, Any]:
         """Return how many hosts are wanted and connected."""
-        return dataclasses.asdict(self.registry.counts(self._settings.agent_count))
+        return dataclasses.asdict(self.registry.counts(self._expected))
 
     def why_not_yet(self) -> ClusterError:
         """Return the error for requests during the start: it says what the start waits for."""
