@@ -307,8 +307,8 @@ class Engine:
     def flush(self, *, may_hold: bool = False) -> None:
         """Send all results so far to other workers and to the sinks.
 
-        With ``may_hold``, records that are combined wait for the next watermark: until then their
-        owner needs them for nothing.
+        With ``may_hold``, records that are combined wait for the next watermark: their owner does
+        not need them before that.
         """
         self._events.flushing()
         now_ns, holds = 0, False

@@ -105,6 +105,8 @@ class Pane:
         """The oldest first."""
         self.unsaved: list[Layer] = []
         """Layers that the next checkpoint has to write."""
+        self._unmergeable: set[Any] = set()
+        """Keys whose window fails: what comes for them from other workers is not kept."""
         self.counts: dict[Any, int] = {}
         """Records of each key since its last early result, if those are counted."""
         self._born = BEFORE_ALL
@@ -139,6 +141,9 @@ class Pane:
         merge, live, get = self._merge, self.live, self.live.get
         apart: dict[Any, Any] = {}
         for key, accumulator in zip(keys, accumulators, strict=True):
+            if key in self._unmergeable:
+                # Kept apart each time, it would take more and more memory.
+                continue
             below = get(key)
             if below is None:
                 live[key] = accumulator
@@ -148,6 +153,7 @@ class Pane:
             except BaseException:  # noqa: BLE001  the window reports it, when it merges its layers
                 apart[key] = accumulator
         if apart:
+            self._unmergeable.update(apart)
             self.set_aside()
             self.begin(clock)
             self.live.update(apart)
@@ -220,6 +226,7 @@ class Pane:
             for layer in self.layers:
                 layer.accumulators.pop(key, None)
             self.counts.pop(key, None)
+        self._unmergeable -= found
         self._folded = None
         self._removal_count += 1
         if found and self._tracks_changes:

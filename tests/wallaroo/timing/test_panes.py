@@ -16,7 +16,7 @@ from tests.wallaroo.timing.windowed import JOIN, LISTED, spec_of
 from wallaroo.testing.model import TimedRecord, fixed_windows
 from wallaroo.timing.pane_saving import ChunkKind, PaneChanges, PaneChunk
 from wallaroo.timing.pane_store import PaneStore
-from wallaroo.timing.panes import LAYERS_MAX, Layer, Pane
+from wallaroo.timing.panes import LAYERS_MAX, Failed, Layer, Pane
 from wallaroo.timing.window_spec import AggregationSpec, FixedWindows
 
 BOUND = 8
@@ -180,3 +180,25 @@ def test_a_checkpoint_that_cannot_be_pickled_has_an_error_and_can_be_abandoned()
     take_checkpoint(changes, written.append)
     assert written == [PaneChunk(ChunkKind.DELTA, 0, ["k"], ["x"])]
     assert changes.error is None
+
+
+def test_a_key_whose_parts_cannot_be_merged_takes_memory_once_and_fails() -> None:
+    mixed = pane()
+    for _ in range(50):
+        mixed.add_partial(["a", "b"], ["1", "2"], 0)
+        mixed.add_partial(["a", "b"], [3, "4"], 0)
+    mixed.set_aside()
+    assert len(mixed.layers) == 2
+    failures: list[Failed] = []
+    *_, total = mixed.folded(10, 5, failures, is_kept=False)
+    assert total == {"b": "24" * 50}
+    assert [failed.key for failed in failures] == ["a"]
+
+
+def test_a_key_that_could_not_be_merged_begins_again_once_it_has_moved_away() -> None:
+    mixed = pane()
+    mixed.add_partial(["a"], ["1"], 0)
+    mixed.add_partial(["a"], [3], 0)
+    mixed.remove(["a"])
+    mixed.add_partial(["a"], ["5"], 0)
+    assert mixed.folded_key("a") == "5"
