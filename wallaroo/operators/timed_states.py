@@ -174,9 +174,10 @@ class TimedStates:
                 store.windows.add_partial(pane)
             except TooManyPanesError as error:
                 site = self._site(state)
-                # Each record that is lost counts, but there is nothing of it to show.
-                self._tally.failed[site.node] += pane.record_count - 1
-                self._fail(error, site, None, None, None)
+                # One dead letter for each key, but each record counts; first, since it may raise.
+                self._tally.failed[site.node] += pane.record_count - len(pane.keys)
+                for key, accumulator in zip(pane.keys, pane.accumulators, strict=True):
+                    self._fail(error, site, key, accumulator, None)
 
     def _fire(self, name: str, store: TimedStore, key_count_max: int) -> int:
         count = 0

@@ -392,12 +392,16 @@ def test_a_pane_too_many_loses_all_records_of_it(monkeypatch: Patch) -> None:
         assert flow.timed is not None
         store: Any = flow.timed.stores["count"]
         store.windows._panes_max = 1
-    this.feed([(key, 1, 1) for key in "abcdefgh"] + [("a", 950, 1)] * 6)
+    this.feed([(key, 1, 1) for key in "abcdefgh"] + [("a", 950, 1)] * 4 + [("b", 950, 1)] * 2)
     failures = this.mesh.failures()
     assert all("panes of windows are open" in each.error for each in failures)
     _, _, _, counts = this.seen()
-    # Each worker has combined three of them, which are one failure.
-    assert (len(failures), sum(values[3] for values in counts.values())) == (2, 6)
+    # Each worker has combined two and one of them: there is a failure for each key.
+    assert sorted((each.key, each.record) for each in failures) == [
+        *[("a", "2")] * 2,
+        *[("b", "1")] * 2,
+    ]
+    assert sum(values[3] for values in counts.values()) == 6
 
 
 def test_a_failing_record_stops_the_run_if_that_is_asked_for(monkeypatch: Patch) -> None:
