@@ -448,7 +448,7 @@ def test_the_windows_of_a_key_are_a_table(capsys: pytest.CaptureFixture[str]) ->
     views.print_key({"text": "", "windows": [window, endless], "window_count": 3, "timers": []})
     shown = capsys.readouterr()
     assert [line.split() for line in shown.out.splitlines()] == [
-        ["window", "from", "to", "accumulator"],
+        ["window", "from", "(UTC)", "to", "(UTC)", "accumulator"],
         ["1970-01-01", "00:01:00.000", "1970-01-01", "00:02:00.000", "[1]"],
         ["-", "-", "7"],
     ]
@@ -464,9 +464,11 @@ def test_the_timers_of_a_key_are_behind_its_object(capsys: pytest.CaptureFixture
     assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
         ["Machine()"],
         [],
-        ["pending", "name", "at"],
+        ["pending", "name", "at", "(UTC)"],
         ["alarm", "poll", "1970-01-01", "00:00:01.500"],
         ["timer", "two·lines", "1970-01-01", "00:00:02.000"],
     ]
     views.print_key({"text": "7", "windows": [], "window_count": 0, "timers": []})
     assert capsys.readouterr().out == "7\n"
+    views.print_key({"text": "", "windows": [], "window_count": 0, "timers": timers[:1]})
+    assert capsys.readouterr().out.startswith("pending")

@@ -67,11 +67,6 @@ class KeyTimers:
         self.rebuild()
 
     @property
-    def key_count(self) -> int:
-        """Return how many keys have pending timers."""
-        return len(self._state)
-
-    @property
     def pending_count(self) -> int:
         """Return how many timers are pending."""
         return len(self._state) if self._only_name is not None else self._named.count

@@ -191,9 +191,9 @@ class KeyedTimes:
 
     def figures(self, state: str) -> TimedFigures:
         """Return what is shown of the timers and alarms of a state."""
-        key_counts = self._sums(state, lambda timers: timers.key_count)
+        pending = self._sums(state, lambda timers: timers.pending_count)
         fired = self._sums(state, lambda timers: timers.fired_count)
-        return TimedFigures(sum(key_counts.values()), 0, fired)
+        return TimedFigures(sum(pending.values()), 0, fired)
 
     def facts(self) -> list[dict[str, Any]]:
         """Return the numbers of each state: timers and alarms that are pending and that have fired,

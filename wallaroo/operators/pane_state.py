@@ -9,6 +9,7 @@ from typing import Any
 
 from wallaroo.operators.changes import StateWriter
 from wallaroo.operators.saved_state import (
+    WINDOWS_SHOWN_MAX,
     Moved,
     OpenWindow,
     PaneTag,
@@ -49,8 +50,9 @@ class PaneState:
 
     def shown(self, key: Any) -> Shown | None:
         """Return the windows of a key that have not fired; ``None`` if there are none."""
-        found = [OpenWindow(each.start, each.end, value) for each, value in self._store.get(key)]
-        return Shown(None, found) if found else None
+        found, count = self._store.get(key, WINDOWS_SHOWN_MAX)
+        windows = [OpenWindow(each.start, each.end, value) for each, value in found]
+        return Shown(windows=windows, window_count=count) if count else None
 
     def delete(self, key: Any) -> bool:
         """Delete a key and its windows; return whether it was here."""

@@ -30,6 +30,10 @@ class StateChunk(NamedTuple):
     tag: PaneTag | None = None
 
 
+WINDOWS_SHOWN_MAX = 1000
+"""Of one key: sessions and sliding windows may be many."""
+
+
 class Progress(NamedTuple):
     """How far a timed state is on one worker."""
 
@@ -57,10 +61,12 @@ class OpenWindow:
 class Shown(NamedTuple):
     """What a query shows of a key."""
 
-    value: object | None
+    value: object | None = None
     """Its object; ``None`` if this is a state of windows."""
     windows: Sequence[OpenWindow] = ()
-    """Those that have not fired."""
+    """The first that have not fired, at most ``WINDOWS_SHOWN_MAX``."""
+    window_count: int = 0
+    """How many windows have not fired."""
 
 
 class Changes(Protocol):

@@ -36,8 +36,15 @@ def show(value: object) -> dict[str, Any]:
 
 def show_each(values: Iterable[object]) -> list[dict[str, Any]]:
     """Return what ``show`` returns for each of them; the limits hold for all of them together."""
-    plain = _Plain()
-    return [_show(value, plain) for value in values]
+    plain, shown = _Plain(), []
+    room = TEXT_LENGTH_MAX
+    for value in values:
+        if room > 0:
+            shown.append(_show(value, plain))
+            room -= len(shown[-1]["text"])
+        else:
+            shown.append(_show_in_short(value, "the values before it fill the answer"))
+    return shown
 
 
 def _show(value: object, plain: "_Plain") -> dict[str, Any]:
@@ -45,10 +52,19 @@ def _show(value: object, plain: "_Plain") -> dict[str, Any]:
     try:
         shown["value"] = _plain_of(value, plain)
     except TooLargeError as error:
-        return {**shown, "text": short_repr(value), "value": None, "why_not": str(error)}
+        return _show_in_short(value, str(error))
     except NotShownError as error:
         shown |= {"value": None, "why_not": str(error)}
     return {**shown, "text": text_of(value)}
+
+
+def _show_in_short(value: object, why_not: str) -> dict[str, Any]:
+    return {
+        "type": type_name(value),
+        "text": short_repr(value),
+        "value": None,
+        "why_not": why_not,
+    }
 
 
 def text_of(value: object) -> str:
@@ -65,7 +81,7 @@ def text_of(value: object) -> str:
     return f"{text[:TEXT_LENGTH_MAX]}... ({len(text):,} characters)"
 
 
-def plain_of(value: object) -> Any:
+def _plain_of(value: object, plain: "_Plain") -> Any:
     """Return the object in a form for JSON.
 
     Dataclasses, named tuples and other objects become their fields by name, sets and tuples become
@@ -73,10 +89,6 @@ def plain_of(value: object) -> Any:
     Raises ``NotShownError`` if it is too large or too deep, or if two keys would have the same
     text.
     """
-    return _plain_of(value, _Plain())
-
-
-def _plain_of(value: object, plain: "_Plain") -> Any:
     try:
         return plain.of(value, 0)
     except NotShownError:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from wallaroo.operators.changes import StateWriter
 from wallaroo.operators.keyed_state import KeyCursor, KeyedState
 from wallaroo.operators.saved_state import (
+    WINDOWS_SHOWN_MAX,
     Changes,
     Moved,
     OpenWindow,
@@ -96,8 +97,10 @@ class TimedKeyedState:
 
     def shown(self, key: Any) -> Shown | None:
         """Return the windows of a key that have not fired; ``None`` if there are none."""
-        found = [OpenWindow(each.start, each.end, value) for each, value in self._index.get(key)]
-        return Shown(None, found) if found else None
+        found = self._index.get(key)
+        first = found[:WINDOWS_SHOWN_MAX]
+        windows = [OpenWindow(each.start, each.end, value) for each, value in first]
+        return Shown(windows=windows, window_count=len(found)) if found else None
 
     def delete(self, key: Any) -> bool:
         """Delete a key and its windows; return whether it was here."""

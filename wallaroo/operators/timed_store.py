@@ -32,7 +32,7 @@ class TimedFigures:
     """What is shown of a timed state."""
 
     open_count: int = 0
-    """Windows, or keys with timers, that are not due."""
+    """Windows that are not due, or timers and alarms that are pending."""
     late_count: int = 0
     fired_counts: dict[str, int] = field(default_factory=dict)
     """By kind."""

@@ -25,6 +25,7 @@ from typing import Any
 
 from wallaroo.timing.grids import grid_of
 from wallaroo.timing.instants import BEFORE_ALL, END
+from wallaroo.timing.key_parts import KeyParts
 from wallaroo.timing.pane_map import PaneMap
 from wallaroo.timing.panes import Found, Pane
 from wallaroo.timing.partial_panes import PartialPane
@@ -170,15 +171,13 @@ class PaneStore(WindowStore):
             fired = self._fire_early(count_max)
         return None if fired is None else self._counted(fired)
 
-    def get(self, key: Any) -> list[tuple[Window, Any]]:
-        """Return the open windows of a key with their accumulators, in order."""
-        found = []
-        for end, start in sorted(self._open.items()):
-            window = Window(start, end)
-            accumulator = self._panes.key_in(key, window)
-            if accumulator is not None and not self._is_done(key, end):
-                found.append((window, accumulator))
-        return found
+    def get(self, key: Any, count_max: int) -> tuple[list[tuple[Window, Any]], int]:
+        """Return the first open windows of a key with their accumulators, in order, and how many
+        windows it has."""
+        parts = KeyParts(self._panes, key, self._merge)
+        windows = (Window(start, end) for end, start in sorted(self._open.items()))
+        mine = [each for each in windows if parts.is_in(each) and not self._is_done(key, each.end)]
+        return parts.in_each(mine[:count_max]), len(mine)
 
     def panes(self) -> list[Pane]:
         """Return the panes in order, for checkpoints and moves."""

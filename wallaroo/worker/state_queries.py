@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wallaroo.errors import ClusterError
-from wallaroo.operators.saved_state import Cursor, OpenWindow, SavedState
+from wallaroo.operators.saved_state import Cursor, OpenWindow, SavedState, Shown
 from wallaroo.operators.state_rendering import show, show_each
 from wallaroo.operators.timed_states import TimedStates
 from wallaroo.routing.key_text import shown_key
@@ -16,8 +16,6 @@ from wallaroo.timing.instants import shown_ns
 
 PAGE_KEYS_MAX = 2000
 """A page of this many keys takes about 2 ms."""
-WINDOWS_SHOWN_MAX = 1000
-"""Of one key: sessions may be many."""
 
 States = Mapping[str, SavedState]
 """By the name of the state."""
@@ -63,22 +61,23 @@ class KeyPages:
 def get_key(states: States, timed: TimedStates | None, params: dict[str, Any]) -> dict[str, Any]:
     """Return what the key whose canonical bytes are ``key`` has, as text and JSON.
 
-    ``value`` is its object. ``windows`` are those that have not fired, for a state of windows,
-    which has no objects. ``timers`` are its pending timers and alarms. Times are nanoseconds since
-    1970; a window without a start or an end has ``None``.
+    ``value`` is its object; a key whose object was removed may still have timers. ``windows`` are
+    the first of ``window_count`` that have not fired, for a state of windows, which has no objects.
+    ``timers`` are its pending timers and alarms. Times are nanoseconds since 1970; a window without
+    a start or an end has ``None``.
     """
     state, key = _state(states, params), key_of(params)
     found = state.shown(key)
-    if found is None:
-        return {"is_there": False}
-    value, windows = found
-    shown = {"type": None, "value": None, "text": ""} if value is None else show(value)
     timers = [] if timed is None else timed.keyed.pending(params["state"], key)
+    if found is None and not timers:
+        return {"is_there": False}
+    value, windows, window_count = found or Shown()
+    shown = {"type": None, "value": None, "text": ""} if value is None else show(value)
     return {
         "is_there": True,
         **shown,
-        "windows": _shown_windows(windows[:WINDOWS_SHOWN_MAX]),
-        "window_count": len(windows),
+        "windows": _shown_windows(windows),
+        "window_count": window_count,
         "timers": [{"name": each.name, "kind": each.kind, "at": each.time} for each in timers],
     }
 

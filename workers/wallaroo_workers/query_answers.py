@@ -10,7 +10,7 @@ from wallaroo.describing import error_text
 from wallaroo.errors import ClusterError, WallarooError
 from wallaroo.ingest.sources import Sources
 from wallaroo.runtime.engine_clocks import shown_clocks
-from wallaroo.wire.control import ControlFrame
+from wallaroo.wire.control import ControlFrame, fits
 from wallaroo.wire.requests import Query, Replied, from_json, to_json
 from wallaroo.worker.machine import WorkerMachine
 from wallaroo.worker.rate import Rate
@@ -48,7 +48,12 @@ class Answers:
         except BaseException as problem:
             log.exception("query.failed", what=query.what)
             error = f"{query.what} failed: {error_text(problem)}"
-        self.send(Replied(query.epoch, query.request, result, error))
+        replied = Replied(query.epoch, query.request, result, error)
+        if not fits(replied):
+            # The initializer would close the link, and the worker would count as lost.
+            error = f"the answer is too long to be sent: {len(result):,} characters"
+            replied = Replied(query.epoch, query.request, "", error)
+        self.send(replied)
 
     def _result(self, what: str, params: dict[str, Any]) -> dict[str, Any]:
         match what:

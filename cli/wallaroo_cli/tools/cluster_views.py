@@ -216,19 +216,20 @@ def print_keys(keys: list[dict[str, Any]]) -> None:
 
 def print_key(answer: dict[str, Any]) -> None:
     """Print the object of a key, its windows that have not fired, and its pending timers."""
-    windows, timers = answer["windows"], answer["timers"]
-    if not windows:
-        click.echo(answer["text"])
-    else:
-        table = new_table("window from", "to", "accumulator")
+    windows, timers, text = answer["windows"], answer["timers"], answer["text"]
+    if text or not (windows or timers):
+        click.echo(text)
+    if windows:
+        table = new_table("window from (UTC)", "to (UTC)", "accumulator")
         for each in windows:
             table.add_row(_time_text(each["start"]), _time_text(each["end"]), each["text"])
         print_table(table)
     if answer["window_count"] > len(windows):
         click.echo(f"The first {len(windows):,} of {answer['window_count']:,} windows.", err=True)
     if timers:
-        click.echo()
-        table = new_table("pending", "name", "at")
+        if text or windows:
+            click.echo()
+        table = new_table("pending", "name", "at (UTC)")
         for each in timers:
             table.add_row(each["kind"], plain(each["name"]), _instant_text(each["at"]))
         print_table(table)

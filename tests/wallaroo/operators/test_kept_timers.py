@@ -236,6 +236,17 @@ def test_timers_of_a_step_that_has_more_or_fewer_names_than_before_are_kept() ->
     assert worker.bind().due(event_s=7) == ["a silent at 7"]
 
 
+def test_a_key_whose_object_was_removed_shows_its_pending_timers() -> None:
+    worker = Worker(100).bind()
+    worker.read("b108")
+    pending = worker.shown("b")["timers"]
+    worker.flow.states["watch"].remove("b")
+    shown = worker.shown("b")
+    assert shown["is_there"]
+    assert (shown["type"], shown["value"], shown["text"]) == (None, None, "")
+    assert shown["timers"] == pending != []
+
+
 def test_a_query_shows_what_is_pending_for_a_key() -> None:
     worker = Worker(100).bind()
     worker.read("a7", "b108")

@@ -164,7 +164,7 @@ class PaneRun:
         store = self._stores[giver]
         self._expire_chunks()
         take_in(self._stores[taker], chunks, store.clock, store.fired)
-        assert not self._stores[giver].get(key)
+        assert self._stores[giver].get(key, 1) == ([], 0)
 
     def merge_layers(self) -> None:
         for store in self._stores:

@@ -280,9 +280,13 @@ def test_a_global_window_with_a_trigger_gives_its_last_result_at_the_end() -> No
 
 def test_a_key_shows_its_open_windows() -> None:
     run = Windowed(FixedWindows(10, 5)).add(7, "a").add(12, "b")
-    found = [(window.start, window.end, value) for window, value in run.store.get("k")]
-    assert found == [(0, 10, "a"), (5, 15, "ab"), (10, 20, "b")]
-    assert run.store.get("other") == []
+    found, count = run.store.get("k", 9)
+    assert [(window.start, window.end, value) for window, value in found] == [
+        (0, 10, "a"), (5, 15, "ab"), (10, 20, "b"),
+    ]  # fmt: skip
+    assert count == 3
+    assert run.store.get("k", 2) == (found[:2], 3)
+    assert run.store.get("other", 9) == ([], 0)
     assert run.store.open_count == 3
 
 
