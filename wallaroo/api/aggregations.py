@@ -52,6 +52,9 @@ class Aggregation(Generic[R_contra, S]):
     third parameter it gets the window. Without one the result is a ``wallaroo.Result``.
     """
 
+    commutative: ClassVar[bool] = False
+    """Whether the order of records does not matter."""
+
     def name(self) -> str:
         """Return the name of the aggregation: by default that of the class."""
         return type(self).__name__
@@ -180,7 +183,8 @@ def aggregation(
     of which ``one`` has the earlier records, and changes neither; sliding windows and sessions need
     it. ``output(key, accumulator)`` returns the result, or ``None`` for none; with a third
     parameter it gets the window. Without ``output`` the result has ``key``, ``value``, ``start``,
-    ``end`` and ``kind``. ``invert(total, part)`` takes a part out again. ``commutative=True`` says
+    ``end`` and ``kind``. ``invert(total, part)`` takes a part out again; it is checked, and no
+    window uses it. ``commutative=True`` says
     that the order of records does not matter::
 
         @wallaroo.aggregation("revenue", initial=float, merge=operator.add)
@@ -191,6 +195,7 @@ def aggregation(
         *name_problems(f"the name given to {AggregationFunction.decorator}", name),
         *function_problems(initial, f"initial of the aggregation {name!r}", ()),
         *_merge_problems(name, merge, invert),
+        *_order_problems(name, merge, commutative=commutative),
         *_output_problems(f"output of the aggregation {name!r}", output),
     ]
     spec = AggregationSpec(
@@ -252,6 +257,10 @@ def _read_class(given: Aggregation[Any, Any], place: SourceLocation) -> Aggregat
         *function_problems(given.combine, f"combine {what}", _MERGE_ARGUMENTS),
         *name_problems(f"the result of name() {what}", given.name()),
     ]
+    merge = given.combine if _has_own(kind, "combine") else None
+    if given.commutative and merge is None:
+        fault = f"the aggregation {kind.__name__} is commutative but has no method combine()"
+        problems.append(Problem(fault, "write one, or leave commutative out"))
     output = getattr(given, "output", None)
     problems += _output_problems(f"output {what}", output)
     if problems:
@@ -261,9 +270,10 @@ def _read_class(given: Aggregation[Any, Any], place: SourceLocation) -> Aggregat
         initial=given.initial_accumulator,
         update=given.update,
         update_returns=False,
-        merge=given.combine if _has_own(kind, "combine") else None,
+        merge=merge,
         output=output,
         output_takes_window=_takes(output, 3),
+        is_commutative=given.commutative,
     )
 
 
@@ -284,6 +294,12 @@ def _merge_problems(name: object, merge: object, invert: object) -> Iterator[Pro
         yield from function_problems(invert, what, ("total", "part"))
         if merge is None:
             yield Problem(f"the aggregation {name!r} has invert but no merge", "give both")
+
+
+def _order_problems(name: object, merge: object, *, commutative: bool) -> Iterator[Problem]:
+    if commutative and merge is None:
+        what = f"the aggregation {name!r} is commutative but has no merge"
+        yield Problem(what, "give both, or neither")
 
 
 def _output_problems(what: str, output: Callable[..., Any] | None) -> Iterator[Problem]:

@@ -23,6 +23,27 @@ def revenue(order: dict[str, float], so_far: float) -> float:
     return so_far + order["price"]
 
 
+class Unordered(wallaroo.Aggregation[int, list[int]]):
+    commutative = True
+
+    def initial_accumulator(self) -> list[int]:
+        return []
+
+    def update(self, record: int, accumulator: list[int], /) -> None:
+        accumulator.append(record)
+
+
+class UnorderedInParts(Unordered):
+    def combine(self, one: list[int], other: list[int], /) -> list[int]:
+        return sorted(one + other)
+
+
+def test_a_class_says_that_the_order_of_records_does_not_matter() -> None:
+    assert read_aggregation(UnorderedInParts, caller_place()).is_commutative
+    ordered = type("Ordered", (UnorderedInParts,), {"commutative": False})
+    assert not read_aggregation(ordered, caller_place()).is_commutative
+
+
 class Total:
     def __init__(self, value: int = 0) -> None:
         self.value = value
@@ -325,8 +346,19 @@ class Demanding(TotalAggregation):
             wallaroo.aggregation("i", initial=int, invert=operator.sub)(operator.add),
             ["the aggregation 'i' has invert but no merge; give both"],
         ),
+        (
+            wallaroo.aggregation("c", initial=int, commutative=True)(operator.add),
+            ["the aggregation 'c' is commutative but has no merge; give both, or neither"],
+        ),
+        (
+            Unordered,
+            [
+                "the aggregation Unordered is commutative but has no method combine(); "
+                "write one, or leave commutative out"
+            ],
+        ),
     ],
-    ids=["bare", "demanding", "int", "top", "several", "nothing", "invert"],
+    ids=["bare", "demanding", "int", "top", "several", "nothing", "invert", "order", "class order"],
 )
 def test_a_mistake_says_what_to_do(given_as: object, expected: list[str]) -> None:
     assert texts_of(given_as) == expected
