@@ -18,10 +18,13 @@ What can go wrong:
 * A host that dies immediately after each start would be started as fast as we step. So each failure
   doubles the pause before the next start.
 * The home restarts hosts itself after the loss of a node. Such a host has no node for a while and
-  is not missing.
+  is not missing. If it was leaving that node, it does not leave the next one: the request to leave
+  was lost with the node.
 * Before a node is drained, the cluster grows by the workers on it, so that the gap is that of a
   resize and no worker is without a host. Hosts without a worker leave first: otherwise the cluster
   might grow onto one of them. If there is no time for this, all leave immediately.
+* A cluster that cannot grow now, for instance because it is being resized, refuses within
+  milliseconds. The next request waits, or there would be one in each step.
 
 Times are seconds from any origin.
 """
@@ -32,6 +35,8 @@ from dataclasses import dataclass
 
 URGENT_S = 10.0
 """A node that ends within this time is left without waiting for replacements."""
+GROW_AGAIN_S = 5.0
+"""After a refusal to grow, so long it is not asked for again."""
 FIRST_PAUSE_S = 0.5
 PAUSE_S_MAX = 30.0
 SETTLE_S = 2.0
@@ -96,18 +101,23 @@ class Fleet:
     """The hosts of one run."""
 
     def __init__(self, count: int, *, is_strict: bool, known: Iterable[str] = ()) -> None:
-        """``count`` hosts are wanted at first; ``known`` are those of an earlier manager.
+        """``count`` hosts are wanted at first; ``known`` are those of an earlier manager. A larger
+        number of them says that the cluster has grown. A smaller one may only say that a host was
+        lost together with that manager.
 
         With ``is_strict`` no two hosts are on one node.
         """
         # By name: the node that was chosen for it, empty if the home chooses.
         self._hosts: dict[str, str] = dict.fromkeys(known, "")
         self._number = max((_number(name) for name in self._hosts), default=0)
-        self.wanted = len(self._hosts) or count
+        self.wanted = max(len(self._hosts), count)
         self._is_strict = is_strict
-        self._leaving: set[str] = set()
+        self._leaving: dict[str, str] = {}
+        """Hosts that were asked to leave, and the nodes on which they were."""
         self._moving: set[str] = set()
         """Hosts on draining nodes for whose workers the cluster grows."""
+        self._grow_s = -math.inf
+        """When the cluster may be asked to grow."""
         self._failures = 0
         self._failed_s = -math.inf
         self._left_s = -math.inf
@@ -121,10 +131,15 @@ class Fleet:
         """Note how many hosts the initializer wants, those in reserve included."""
         self.wanted = count
 
-    def grown(self, *, is_done: bool) -> list[FleetEffect]:
+    def grown(
+        self, now_s: float, views: Mapping[str, HostView], *, is_done: bool
+    ) -> list[FleetEffect]:
         """Let the hosts leave for which the cluster has grown; otherwise ask again later."""
         moved, self._moving = self._moving & self._hosts.keys(), set()
-        return self._withdraw(sorted(moved)) if is_done else []
+        if is_done:
+            return self._withdraw(sorted(moved), views)
+        self._grow_s = now_s + GROW_AGAIN_S
+        return []
 
     def step(
         self,
@@ -148,7 +163,11 @@ class Fleet:
                     self._left_s = now_s
                 elif name not in self._leaving:
                     self._failed(now_s)
-        self._leaving &= self._hosts.keys()
+        self._leaving = {
+            name: node
+            for name, node in self._leaving.items()
+            if name in self._hosts and not _has_moved(node, views.get(name, _UNSEEN))
+        }
         effects += self._drain(now_s, views, draining)
         counted = [
             name
@@ -201,8 +220,8 @@ class Fleet:
             self._forget(name)
         return [ForgetHost(name) for name in chosen]
 
-    def _withdraw(self, names: Sequence[str]) -> list[FleetEffect]:
-        self._leaving |= set(names)
+    def _withdraw(self, names: Sequence[str], views: Mapping[str, HostView]) -> list[FleetEffect]:
+        self._leaving |= {name: views.get(name, _UNSEEN).node for name in names}
         return [WithdrawHost(name) for name in names]
 
     def _drain(
@@ -217,11 +236,16 @@ class Fleet:
             is_urgent = draining[view.node] - now_s < URGENT_S
             (immediately if is_urgent or not view.has_worker else replaced).append(name)
         self._moving -= set(immediately)
-        effects = self._withdraw(immediately)
-        if replaced and not self._moving:
+        effects = self._withdraw(immediately, views)
+        if replaced and not self._moving and now_s >= self._grow_s:
             self._moving = set(replaced)
             effects.append(GrowFirst(len(replaced)))
         return effects
+
+
+def _has_moved(node: str, view: HostView) -> bool:
+    """Return whether the home has started a host again since it was on this node."""
+    return view.is_running and view.node != node
 
 
 def pause_s(failures: int) -> float:

@@ -235,6 +235,17 @@ async def test_a_killed_initializer_is_replaced_and_agents_join_the_next_one(lab
     assert len(folders) == 4
 
 
+async def test_what_is_not_a_whole_line_of_json_is_ignored(lab: Lab) -> None:
+    manager = lab.manager()
+    initializer = await lab.running(manager, 3)
+    os.write(initializer.reports[0], b'{"control": "10.0.\n\n')
+    initializer.report(4)
+    await until(lambda: len(lab.hosts) == 4)
+    os.write(initializer.reports[0], b'{"control": "10.0.0.1:7100", "wan')
+    initializer.end(KILLED)
+    await until(lambda: len(lab.initializers) == 2)
+
+
 async def test_a_mistake_ends_the_run_with_its_status_and_leaves_nothing(lab: Lab) -> None:
     manager = lab.manager()
     await until(lambda: bool(lab.initializers))

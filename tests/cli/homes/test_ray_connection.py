@@ -12,7 +12,9 @@ from tests.cli.homes.fake_ray import FakeRay, fake_ray
 from wallaroo.errors import ConfigError
 from wallaroo.statuses import ExitStatus
 from wallaroo_cli.homes.ray_home.connection import NoRayError, connect, runtime_environment
+from wallaroo_cli.homes.ray_home.node_questions import warn_of_letters
 from wallaroo_cli.homes.ray_home.place import RayPlace
+from wallaroo_workers.logs import new_lines
 
 
 @pytest.fixture
@@ -87,3 +89,10 @@ def test_the_folder_of_the_application_is_the_environment(tmp_path: Path) -> Non
 def test_an_environment_that_is_not_json_is_a_mistake(text: str) -> None:
     with pytest.raises(ConfigError, match="--runtime-env cannot be read"):
         runtime_environment(text, "/app")
+
+
+@pytest.mark.parametrize(("agent", "count"), [([], 1), (["--dead-letters=/mnt/letters"], 0)])
+def test_dead_letters_in_the_copied_folder_are_warned_of(agent: list[str], count: int) -> None:
+    new_lines()
+    warn_of_letters(agent)
+    assert [line["event"] for line in new_lines()] == ["dead_letters.temporary"] * count

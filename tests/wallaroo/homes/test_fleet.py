@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wallaroo.homes.fleet import (
+    GROW_AGAIN_S,
     Fleet,
     FleetEffect,
     ForgetHost,
@@ -39,6 +40,9 @@ class Home:
                 case ForgetHost(name):
                     del self.views[name]
         return effects
+
+    def grown(self, *, is_done: bool) -> list[FleetEffect]:
+        return self.fleet.grown(self.now_s, self.views, is_done=is_done)
 
     def run_workers(self, **nodes: str) -> None:
         for name, node in nodes.items():
@@ -151,6 +155,13 @@ def test_hosts_of_an_earlier_manager_are_kept_and_their_names_not_used_again() -
     assert started(home.step()) == ["h8"]
 
 
+def test_a_host_that_was_lost_together_with_an_earlier_manager_is_replaced() -> None:
+    home = Home(3, known=["h1", "h3"])
+    home.run_workers(h1="n1", h3="n2")
+    assert home.fleet.wanted == 3
+    assert started(home.step()) == ["h4"]
+
+
 def test_the_cluster_grows_before_hosts_with_workers_leave_a_draining_node() -> None:
     home = Home(3)
     home.step()
@@ -161,7 +172,7 @@ def test_the_cluster_grows_before_hosts_with_workers_leave_a_draining_node() -> 
     home.fleet.want(5)
     assert started(home.step()) == ["h4", "h5"]
     home.run_workers(h4="n3", h5="n4")
-    assert home.fleet.grown(is_done=True) == [WithdrawHost("h1"), WithdrawHost("h2")]
+    assert home.grown(is_done=True) == [WithdrawHost("h1"), WithdrawHost("h2")]
     assert home.step() == [], "a host that leaves counts until its worker has ended"
     for name in ("h1", "h2"):
         home.views[name] = HostView(node="n1", status=0)
@@ -176,8 +187,23 @@ def test_a_draining_node_is_asked_about_again_if_the_cluster_could_not_grow() ->
     home.run_workers(h1="n1")
     home.draining["n1"] = math.inf
     assert home.step() == [GrowFirst(1)]
-    assert home.fleet.grown(is_done=False) == []
-    assert home.step() == [GrowFirst(1)]
+    assert home.grown(is_done=False) == []
+    refused_s = home.now_s
+    while not (effects := home.step()):
+        pass
+    assert effects == [GrowFirst(1)]
+    assert home.now_s - refused_s == GROW_AGAIN_S, "not in each step"
+
+
+def test_a_refusal_to_grow_does_not_delay_leaving_a_node_that_ends_soon() -> None:
+    home = Home(1)
+    home.step()
+    home.run_workers(h1="n1")
+    home.draining["n1"] = math.inf
+    home.step()
+    home.grown(is_done=False)
+    home.draining["n1"] = home.now_s + 5
+    assert home.step() == [WithdrawHost("h1")]
 
 
 def test_a_node_that_ends_soon_is_left_immediately() -> None:
@@ -195,6 +221,34 @@ def test_a_host_without_a_worker_leaves_a_draining_node_at_once_and_is_replaced(
     home.views["h2"] = HostView(node="n2")
     home.draining["n2"] = math.inf
     assert home.step() == [WithdrawHost("h2"), StartHost("h3", "")]
+
+
+def test_a_host_that_the_home_restarts_elsewhere_while_it_leaves_does_not_leave_any_more() -> None:
+    home = Home(1)
+    home.step()
+    home.run_workers(h1="n1")
+    home.draining["n1"] = home.now_s + 5
+    assert home.step() == [WithdrawHost("h1")]
+    home.views["h1"] = HostView(node="n2")
+    assert home.step() == [], "it is one of those that are wanted"
+    home.run_workers(h1="n2")
+    home.draining = {"n2": home.now_s + 5}
+    assert home.step() == [WithdrawHost("h1")], "it leaves the next node, too"
+
+
+def test_a_host_that_has_lost_its_node_before_it_can_leave_it_stays() -> None:
+    home = Home(1)
+    home.step()
+    home.run_workers(h1="n1")
+    home.draining["n1"] = math.inf
+    home.step()
+    home.fleet.want(2)
+    home.step()
+    home.run_workers(h2="n2")
+    home.views["h1"] = HostView()
+    assert home.grown(is_done=True) == [WithdrawHost("h1")]
+    home.views["h1"] = HostView(node="n3")
+    assert home.step() == []
 
 
 STATES = st.sampled_from(

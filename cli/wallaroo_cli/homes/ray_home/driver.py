@@ -16,7 +16,7 @@ from wallaroo_cli.homes.ray_home.connection import (
     runtime_environment,
 )
 from wallaroo_cli.homes.ray_home.names import NAMESPACE, applications, manager_name
-from wallaroo_cli.homes.ray_home.node_questions import ask_nodes, warn_if_open
+from wallaroo_cli.homes.ray_home.node_questions import ask_nodes, warn_if_open, warn_of_letters
 from wallaroo_cli.homes.ray_home.place import FORMS, RayPlace
 from wallaroo_cli.homes.ray_home.preflight import check_capacity, nodes_of
 from wallaroo_cli.homes.ray_home.spec import RaySpec
@@ -88,6 +88,7 @@ class RayHome:
         self._check_name(plan.name)
         if not self._place.is_new:
             warn_if_open()
+            warn_of_letters(wanted.agent)
             fit = [node for node in nodes if node.cpus >= options.worker_cpus]
             ask_nodes(fit or nodes, wanted)
         heads = [node.id for node in nodes if node.is_head]

@@ -82,10 +82,12 @@ class Initializer:
             lambda: asyncio.StreamReaderProtocol(stream), pipe
         )
         with contextlib.closing(transport):
-            while line := await stream.readline():
-                report = json.loads(line)
-                self.control = report["control"]
-                self._wanted(report["wanted"])
+            # Without its end, a line is what a process that was killed had written of it.
+            while (line := await stream.readline()).endswith(b"\n"):
+                with contextlib.suppress(ValueError):
+                    report = json.loads(line)
+                    self.control = report["control"]
+                    self._wanted(report["wanted"])
 
     @property
     def is_ready(self) -> bool:

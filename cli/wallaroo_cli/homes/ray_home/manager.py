@@ -225,7 +225,8 @@ class Manager:
         answer = await self.ask("grow", {"workers": count, "wait": True})
         if "error" in answer:
             log.warning("host.move_failed", reason=answer["error"], next="it is tried again")
-        self._carry_out(self._fleet.grown(is_done="error" not in answer))
+        is_done = "error" not in answer
+        self._carry_out(self._fleet.grown(time.monotonic(), self._views, is_done=is_done))
 
     def _watch(self, name: str) -> None:
         task = asyncio.get_running_loop().create_task(self._look_at(name))

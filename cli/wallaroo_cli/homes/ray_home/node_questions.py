@@ -94,3 +94,13 @@ def warn_if_open() -> None:
             hint="protect Ray's ports by its token and TLS, or by a network that only you use",
             next="the run's secret and key travel over Ray as they are",
         )
+
+
+def warn_of_letters(agent: Sequence[str]) -> None:
+    """Warn if agents with these options keep records that fail in the folder that Ray copies."""
+    if not any(each.startswith("--dead-letters=") for each in agent):
+        log.warning(
+            "dead_letters.temporary",
+            hint="give --dead-letters an absolute path on a file system that all nodes share",
+            next="records that fail are kept in the copied folder, which Ray deletes after the run",
+        )

@@ -17,6 +17,8 @@ class HostReports:
         """``fd`` is the supervisor's; ``None`` for no reports. Raises ``ConfigError``."""
         self._fd = fd
         self._reported: dict[str, Any] = {}
+        self._rest = b""
+        """What the pipe did not take of the last line."""
         if fd is not None:
             try:
                 os.set_blocking(fd, False)
@@ -34,14 +36,22 @@ class HostReports:
 
     def report(self, counts: dict[str, Any]) -> None:
         """Write the numbers if they differ from the last ones that were written."""
-        if self._fd is None or counts == self._reported:
+        if self._fd is None:
+            return
+        line = b"" if counts == self._reported else json.dumps(counts).encode() + b"\n"
+        before, data = len(self._rest), self._rest + line
+        if not data:
             return
         try:
-            os.write(self._fd, json.dumps(counts).encode() + b"\n")
+            written = os.write(self._fd, data)
         except BlockingIOError:
             return  # the pipe is full: the next call tries again, with newer numbers
         except OSError as error:
             log.warning("host_counts.dropped", reason=str(error), next="no more are reported")
             self._fd = None
             return
-        self._reported = counts
+        # A line that was begun is finished first, so a supervisor never reads a part of one.
+        if written > before:
+            self._reported, self._rest = counts, data[written:]
+        else:
+            self._rest = self._rest[written:]
