@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import threading
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -173,15 +174,18 @@ class Nodes:
 
         os.environ.update(ENVIRONMENT)
         client_port, self.dashboard_port = free_ports(2)
-        self._cluster = Cluster(
-            initialize_head=True,
-            head_node_args={
-                "num_cpus": 0,
-                "include_dashboard": has_jobs,
-                "dashboard_port": self.dashboard_port,
-                "ray_client_server_port": client_port,
-            },
-        )
+        with warnings.catch_warnings():
+            # Ray leaves the log files of its client's server open.
+            warnings.simplefilter("ignore", ResourceWarning)
+            self._cluster = Cluster(
+                initialize_head=True,
+                head_node_args={
+                    "num_cpus": 0,
+                    "include_dashboard": has_jobs,
+                    "dashboard_port": self.dashboard_port,
+                    "ray_client_server_port": client_port,
+                },
+            )
         self.address: str = self._cluster.address
         self.client = f"ray://{self.address.rpartition(':')[0]}:{client_port}"
         self.nodes: list[Any] = []
