@@ -15,7 +15,7 @@ import hmac
 
 from wallaroo.errors import OtherProtocolError, OtherSecretError, ProtocolError
 
-MAGIC = b"WALLAR\x00\x01"
+MAGIC = b"WALLAR\x00\x02"
 """Six letters and the version of the protocol."""
 TLS_BEGINS = (b"\x16\x03", b"\x15\x03")
 """The first bytes of a TLS handshake, and of a TLS alert."""
