@@ -145,9 +145,9 @@ def simulate(  # noqa: PLR0913  each can be left out
     a dict of these, each a list. Generators bring their own, and have to end. ``cut_output`` is
     ``"lines"``, ``"frames"`` (length of 4 bytes, big endian, and payload), or a function from bytes
     to the list of whole records in them. ``view_state`` and ``view_output`` leave out where the
-    order of several senders shows. If output depends on when records come, since some may be late,
-    ``check_output`` is called instead of comparing it: it gets what each sink has, by number, and
-    returns the problems. A record that user code cannot process fails the run, unless
+    order of several senders shows. If output depends on when records arrive, since some may be
+    late, ``check_output`` is called instead of comparing it: it gets what each sink has, by number,
+    and returns the problems. A record that user code cannot process fails the run, unless
     ``expect_failures`` is the number of records that do, or ``True`` for any number from 1 on::
 
         result = simulate(plan, {"votes": [[b"a", b"?"]]}, seed=1, expect_failures=1)

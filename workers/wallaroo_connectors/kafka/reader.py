@@ -213,7 +213,7 @@ class KafkaReader:
     def _only_topic(self) -> str | None:
         """Return the one topic that was ever read here; ``None`` if there are several.
 
-        Messages may still arrive of partitions that are read no more.
+        Messages may still arrive of partitions that are no longer read.
         """
         return next(iter(self._ids)) if len(self._ids) == 1 else None
 
