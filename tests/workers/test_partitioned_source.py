@@ -432,6 +432,13 @@ async def test_only_positions_that_changed_are_told_as_committed() -> None:
     assert source.committed_positions == [{"a": 5, "b": 5}, {"a": 5, "b": 5}, {"b": 10}]
 
 
+async def test_the_last_checkpoint_is_told_before_the_reader_is_closed() -> None:
+    source = Committing()
+    async with running(source, {"a": NEW}) as played:
+        played.runner.committed({"a": SplitPosition(SplitKind.AT, [5, 0])})
+    assert source.committed_positions == [{"a": 5}]
+
+
 class Away(Committing):
     """Its target is away until it is told otherwise; meanwhile it says where partitions end."""
 

@@ -38,6 +38,10 @@ from wallaroo_workers.sources.task_pump import TaskPump
 log = get_logger()
 
 
+LAST_TOLD_S = 1.0
+"""How long an author may take for the last committed positions before the reader is closed."""
+
+
 class PartitionedRunner:
     """The splits of one pipeline on this worker, as ``SplitSource``."""
 
@@ -77,6 +81,8 @@ class PartitionedRunner:
         self._resolved = asyncio.Event()
         self._resolved.set()
         self._notices = CommitNotices(source, self._calls, self._waits)
+        self._telling: asyncio.Task[None] | None = None
+        """Tells the author which positions are committed."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopped = False
         self.reconnect_count = 0
@@ -131,6 +137,9 @@ class PartitionedRunner:
         """Close the reader and wait until it reads no more."""
         self.stop()
         self._intake.remove(self)
+        if self._telling is not None:
+            # The last checkpoint of a run is one that others look at, such as monitors of lag.
+            await asyncio.wait({self._telling}, timeout=LAST_TOLD_S)
         # A reader that hangs is still watched meanwhile.
         await self._pump.close()
         for task in self._tasks:
@@ -273,7 +282,7 @@ class PartitionedRunner:
     def committed(self, positions: Mapping[str, SplitPosition]) -> None:
         """A checkpoint with these positions is committed."""
         if self._notices.committed(positions):
-            self._begin(self._notices.run())
+            self._telling = self._begin(self._notices.run())
 
     # Metrics
 
@@ -319,10 +328,11 @@ class PartitionedRunner:
             "problem": split.problem,
         }
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def new_runner(context: SourceContext) -> PartitionedRunner:
