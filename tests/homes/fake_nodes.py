@@ -16,7 +16,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -50,8 +49,6 @@ class FakeCluster:
         self._next_number = 1
         self._workloads: list[Any] = []
         self._services: list[Any] = []
-        self.released: Counter[str] = Counter()
-        """How often the claims of a pod were deleted. Tests still read what is in them."""
         self._lock = threading.Lock()
         self._made_paths: list[Path] = []
         """What containers mount something at, and this machine did not have."""
@@ -121,11 +118,7 @@ class FakeCluster:
         while len(self.pods_of(name)) < count:
             self._start(workload, self._free_name(name))
         leaving = self.pods_of(name)[count:]
-        statuses = [self.delete(pod.name) for pod in leaving]
-        policy = workload["spec"].get("persistentVolumeClaimRetentionPolicy", {})
-        if policy.get("whenScaled") == "Delete":
-            self.released.update(pod.name for pod in leaving)
-        return statuses
+        return [self.delete(pod.name) for pod in leaving]
 
     def _free_name(self, workload: str) -> str:
         """Return the first name of a pod that is free."""
@@ -234,8 +227,7 @@ class Pod:
     def _volume(self, name: str) -> Path:
         claims = self.workload["spec"].get("volumeClaimTemplates", [])
         if any(claim["metadata"]["name"] == name for claim in claims):
-            claim = f"{name}-{self.name}-{self._cluster.released[self.name]}"
-            folder = self._cluster.folder / "claims" / claim
+            folder = self._cluster.folder / "claims" / f"{name}-{self.name}"
             folder.mkdir(parents=True, exist_ok=True)
             return folder
         (volume,) = (each for each in self.template["spec"]["volumes"] if each["name"] == name)

@@ -97,6 +97,9 @@ def test_tcp_sources_with_checkpoints_have_claims_for_their_journals() -> None:
     assert workers["spec"]["replicas"] == 3
     (claim,) = workers["spec"]["volumeClaimTemplates"]
     assert claim["spec"]["resources"]["requests"]["storage"] == "5Gi"
+    # Journals may be needed after the pod has been scaled away.
+    policy = workers["spec"]["persistentVolumeClaimRetentionPolicy"]
+    assert policy == {"whenScaled": "Retain", "whenDeleted": "Retain"}
     assert value_of(workers, "--name") == "$(POD_NAME)"
     assert value_of(workers, "--in") == "0.0.0.0:7010"
     # What a node has not written is lost with it.

@@ -217,7 +217,7 @@ def test_workers_with_claims_come_and_go_and_lose_nothing(world: World) -> None:
     world.wait_ready()
     sender = FakeSender(world.cluster).start()
     sender.wait_sent(1000)
-    # A name that has left comes back, with a new claim.
+    # A name that has left comes back, with its old claim.
     for count in (4, 3, 4):
         ended = world.cluster.scale(WORKERS, count)
         assert all(status == 0 for status in ended)
