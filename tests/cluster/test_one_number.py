@@ -58,8 +58,8 @@ class Viewed:
         """Wait until nothing is left that a worker would send again to a successor of another."""
 
         def is_acknowledged() -> bool:
-            snapshot = get(f"{self._url}api/snapshot")
-            return all(worker["backlog_bytes"] == 0 for worker in snapshot["workers"])
+            # Workers are asked now: the last report of one may be from before the records.
+            return all(worker["backlog_bytes"] == 0 for worker in self.ask("status")["workers"])
 
         wait_until("all is acknowledged", is_acknowledged)
 
