@@ -2,6 +2,8 @@
 
 from collections import deque
 
+from wallaroo.back_off import doubled_s
+
 BACK_OFF_FIRST_S = 0.1
 BACK_OFF_MAX_S = 5.0
 RESTARTS_MAX = 10
@@ -33,6 +35,5 @@ class RestartPolicy:
             self._losses.popleft()
         if len(self._losses) >= self.restarts_max:
             return None
-        delay: float = min(BACK_OFF_FIRST_S * 2 ** len(self._losses), BACK_OFF_MAX_S)
         self._losses.append(now_s)
-        return delay
+        return doubled_s(len(self._losses), BACK_OFF_FIRST_S, BACK_OFF_MAX_S)

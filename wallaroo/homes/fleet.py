@@ -33,6 +33,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from wallaroo.back_off import doubled_s
+
 URGENT_S = 10.0
 """A node that ends within this time is left without waiting for replacements."""
 GROW_AGAIN_S = 5.0
@@ -250,7 +252,7 @@ def _has_moved(node: str, view: HostView) -> bool:
 
 def pause_s(failures: int) -> float:
     """Return the pause after so many failures in a row."""
-    return min(FIRST_PAUSE_S * 2.0 ** min(max(failures - 1, 0), 10), PAUSE_S_MAX)
+    return doubled_s(failures, FIRST_PAUSE_S, PAUSE_S_MAX)
 
 
 def _number(name: str) -> int:
