@@ -138,7 +138,7 @@ class Clocks:
         self._members: dict[WorkerName, Epoch] = {}
         self._replay_tops: defaultdict[int, dict[Hashable, int]] = defaultdict(dict)
         """By pipeline."""
-        self.evaluated_ns: int | None = None
+        self._evaluated_ns: int | None = None
         """When all watermarks were evaluated; ``None`` lets ``flush`` do it again at once."""
         self._wake_ns: int | None = None
         self._ahead: frozenset[int] = frozenset()
@@ -204,13 +204,9 @@ class Clocks:
         """
         for sender in self._senders.values():
             sender.restart()
-        self.evaluated_ns = None
+        self._evaluated_ns = None
 
     # What happens on this worker
-
-    def reads_times(self, pipeline: int) -> bool:
-        """Return whether records of a pipeline with a source need times."""
-        return pipeline in self.sources
 
     def processed(self, pipeline: int, channel: Hashable, top: int, read_ns: int) -> None:
         """Note the highest time of records that were read at ``read_ns`` and are processed."""
@@ -235,7 +231,7 @@ class Clocks:
         """Note that no source of this pipeline will give another record, here or elsewhere."""
         if pipeline in self.sources:
             self.sources[pipeline].end()
-            self.evaluated_ns = None
+            self._evaluated_ns = None
 
     def end_sources(self) -> None:
         """Note that no source will give another record: clocks go to their ends."""
@@ -253,7 +249,7 @@ class Clocks:
             if source.is_held:
                 source.replayed(self._replay_tops[pipeline].values(), now_ns)
         self._replay_tops.clear()
-        self.evaluated_ns = None
+        self._evaluated_ns = None
 
     # What others send
 
@@ -275,14 +271,20 @@ class Clocks:
         """When ``flush`` has something to do even if nothing happens until then."""
         return self._wake_ns
 
+    @property
+    def next_flush_ns(self) -> int | None:
+        """When ``flush`` evaluates all watermarks again; ``None``: at once."""
+        return None if self._evaluated_ns is None else self._evaluated_ns + FRAME_INTERVAL_NS
+
     def flush(self, now_ns: int) -> list[Effect]:
         """Evaluate all watermarks, if the last time is long enough ago."""
         if not self.has_members:
             return []  # a worker that joins knows the others only once it is a member
-        if self.evaluated_ns is not None and now_ns < self.evaluated_ns + FRAME_INTERVAL_NS:
-            self._wake_at(self.evaluated_ns + FRAME_INTERVAL_NS)
+        next_ns = self.next_flush_ns
+        if next_ns is not None and now_ns < next_ns:
+            self._wake_at(next_ns)
             return []
-        self.evaluated_ns = now_ns
+        self._evaluated_ns = now_ns
         self._wake_ns = None
         effects = self._evaluate(now_ns)
         self._align(now_ns)
@@ -306,7 +308,7 @@ class Clocks:
         for index, clock in self._clocks.items():
             if clock.release_own():
                 effects += self._advanced(index)
-        self.evaluated_ns = None
+        self._evaluated_ns = None
         return effects
 
     def _wake_at(self, when_ns: int | None) -> None:

@@ -30,7 +30,6 @@ from wallaroo.runtime.engine_ports import BatchLink, EngineEvents, EngineLoop, S
 from wallaroo.runtime.inbox import Inbox, Link
 from wallaroo.runtime.stations import Stations
 from wallaroo.runtime.wall_clock import WallClock
-from wallaroo.timing.clocks import FRAME_INTERVAL_NS
 from wallaroo.wire.data_frames import Barrier, ClockFrame, MovingFrame, NumberedFrame
 
 TURN_S = 0.008
@@ -315,9 +314,8 @@ class Engine:
         if self.timing is not None:
             # One time for both, or a watermark might be sent while records wait for it.
             now_ns = self._wall_ns()
-            evaluated_ns = self.timing.clocks.evaluated_ns
-            is_due = evaluated_ns is None or now_ns >= evaluated_ns + FRAME_INTERVAL_NS
-            holds = may_hold and not is_due
+            next_ns = self.timing.clocks.next_flush_ns
+            holds = may_hold and next_ns is not None and now_ns < next_ns
         try:
             # Once a turn, since a few large batches are cheaper than many small ones.
             oldest_ns = {} if self._deliveries is None else self._deliveries.oldest_ns

@@ -146,7 +146,7 @@ class EngineClocks:
 
     def journals_origins(self, pipeline: int) -> bool:
         """Return whether the journal has to know where and when records were read."""
-        return self.clocks.reads_times(pipeline)
+        return pipeline in self.clocks.sources
 
     def run_source(
         self, pipeline: int, records: list[Any], origin: Origin, *, is_watched: bool
@@ -158,9 +158,10 @@ class EngineClocks:
 
     def expect(self, pipeline: int, channel: Hashable) -> None:
         """Wait for the first record of a channel that is going to be read here."""
-        if pipeline in self.clocks.sources:
-            self.clocks.sources[pipeline].expect(channel, self._wall_ns())
-            self._alarm.set(self._wall_ns())
+        source, now_ns = self.clocks.sources.get(pipeline), self._wall_ns()
+        if source is not None:
+            source.expect(channel, now_ns)
+            self._alarm.set(now_ns)
 
     def expect_no_longer(self, pipeline: int, channel: Hashable) -> None:
         """Note that a channel has no record yet, so nobody has to wait for its first one."""
