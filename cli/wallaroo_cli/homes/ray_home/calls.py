@@ -105,12 +105,18 @@ class RayCalls:
             scheduling_strategy=strategy,
         ).remote(name, self._spec)
 
+    def _host(self, name: str) -> Any:
+        """Return a host. Raises ``ValueError`` if there is none."""
+        import ray
+
+        return ray.get_actor(host_name(self._application, name), namespace=NAMESPACE)
+
     async def look_at(self, name: str) -> HostView:
         """Return what a host is seen to do; this may wait until Ray has a node for it."""
         import ray
 
         try:
-            host = ray.get_actor(host_name(self._application, name), namespace=NAMESPACE)
+            host = self._host(name)
             return HostView(**await host.look.remote())
         except (ValueError, ray.exceptions.ActorDiedError):
             return HostView(is_dead=True)
@@ -122,7 +128,7 @@ class RayCalls:
         import ray
 
         try:
-            host = ray.get_actor(host_name(self._application, name), namespace=NAMESPACE)
+            host = self._host(name)
             await host.withdraw.remote()
         except (ValueError, ray.exceptions.RayError):
             pass  # it is lost, which the next look at it shows
@@ -132,7 +138,7 @@ class RayCalls:
         import ray
 
         try:
-            host = ray.get_actor(host_name(self._application, name), namespace=NAMESPACE)
+            host = self._host(name)
         except ValueError:
             return
         ray.kill(host, no_restart=True)

@@ -46,11 +46,6 @@ class Child:
         if self._process.returncode is None:
             self._process.send_signal(signal.SIGTERM)
 
-    def kill(self) -> None:
-        """End it immediately."""
-        if self._process.returncode is None:
-            self._process.kill()
-
     async def wait(self) -> int:
         """Return its exit status; negative: the signal that killed it."""
         return await self._process.wait()
