@@ -1,9 +1,10 @@
 """A real S3 server for tests: SeaweedFS, one process on free ports of an address."""
 
+import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,20 @@ class S3Server:
     def endpoint(self) -> str:
         return f"http://{self._address}:{self._ports['s3.port']}"
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process needs to use it."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        }
+
+    def use(self, patch: pytest.MonkeyPatch) -> None:
+        """Let this process and those that it starts use it."""
+        for name, value in self.environment.items():
+            patch.setenv(name, value)
+
     def start(self) -> None:
         options = {
             "dir": self._folder / "data",
@@ -80,3 +95,13 @@ class S3Server:
 
     def log(self) -> str:
         return (self._folder / "log.txt").read_text(errors="replace")[-4000:]
+
+
+@contextlib.contextmanager
+def running_server(folder: Path) -> Iterator[S3Server]:
+    server = S3Server(folder)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()

@@ -14,7 +14,7 @@ import pytest
 
 from tests.cluster.durable import payloads_of, wait_checkpoints
 from tests.cluster.harness import Cluster, Receiver, framed, running, send_bytes, wait_until
-from tests.cluster.seaweed import ACCESS_KEY, SECRET_KEY, S3Server
+from tests.cluster.seaweed import S3Server
 from wallaroo.checkpoint.lease import LEASE_S
 from wallaroo.checkpoint.owner import decode_owner
 
@@ -84,9 +84,7 @@ def server(
 ) -> Iterator[S3Server]:
     """An S3 server that is not started yet."""
     server = S3Server(tmp_path_factory.mktemp("seaweed"))
-    monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    server.use(monkeypatch)
     yield server
     server.kill()
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.cluster.seaweed import ACCESS_KEY, SECRET_KEY, S3Server
+from tests.cluster.seaweed import S3Server, running_server
 from wallaroo.checkpoint.manifest import Manifest, WorkerCheckpoint
 from wallaroo.errors import (
     AlreadyExistsError,
@@ -26,12 +26,8 @@ pytestmark = pytest.mark.cluster
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    server = S3Server(tmp_path_factory.mktemp("seaweed"))
-    server.start()
-    try:
+    with running_server(tmp_path_factory.mktemp("seaweed")) as server:
         yield server
-    finally:
-        server.kill()
 
 
 async def until_it_answers(store: Store, server: S3Server) -> None:
@@ -49,9 +45,7 @@ async def until_it_answers(store: Store, server: S3Server) -> None:
 async def store(
     server: S3Server, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Store:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    server.use(monkeypatch)
     store = open_store(f"s3://checkpoints/{request.node.name}")
     await until_it_answers(store, server)
     return store

@@ -24,7 +24,7 @@ from tests.cluster.durable import (
     write_lines,
 )
 from tests.cluster.harness import APPLICATIONS, COMMANDS, WAIT_S, running, wait_until
-from tests.cluster.seaweed import ACCESS_KEY, SECRET_KEY, S3Server
+from tests.cluster.seaweed import S3Server
 from tests.homes.fake_nodes import FakeCluster, Pod, fake_cluster, pids_on
 from tests.homes.helm import render
 from tests.hosts.namespaces import Host, why_not
@@ -185,7 +185,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         "tls.key": (certificates / "counts-key.pem").read_text(),
         "ca.crt": (certificates / "ca.pem").read_text(),
     }
-    rights = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
+    rights: dict[str, str] = {}
     secrets = {"wallaroo-cluster": own, "store": rights}
     data, nodes, kept = tmp_path / "data", tmp_path / "nodes", tmp_path / "s3"
     for folder in (data, nodes, kept):
@@ -193,9 +193,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     with fake_cluster(nodes, secrets, {"/app": APPLICATIONS, "/data": data}) as cluster:
         there = cluster.add_host()
         store = S3Server(kept, there.address, there.before)
-        rights["AWS_ENDPOINT_URL"] = store.endpoint
-        for name, value in rights.items():
-            monkeypatch.setenv(name, value)
+        rights |= store.environment
+        store.use(monkeypatch)
         store.start()
         # The first write makes the bucket.
         write = [*there.before, sys.executable, "-c", FIRST_WRITE]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.seaweed import ACCESS_KEY, SECRET_KEY, S3Server
+from tests.cluster.seaweed import S3Server, running_server
 from tests.hosts.test_joining import Site
 
 pytestmark = pytest.mark.cluster
@@ -13,12 +13,8 @@ pytestmark = pytest.mark.cluster
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    server = S3Server(tmp_path_factory.mktemp("seaweed"))
-    server.start()
-    try:
+    with running_server(tmp_path_factory.mktemp("seaweed")) as server:
         yield server
-    finally:
-        server.kill()
 
 
 @pytest.fixture
@@ -26,9 +22,7 @@ def store(
     server: S3Server, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> list[str]:
     """Return the options of a run whose checkpoints are in a bucket."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    server.use(monkeypatch)
     return ["--resilience-dir", f"s3://checkpoints/{request.node.name}"]
 
 

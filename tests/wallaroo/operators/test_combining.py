@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wallaroo
+from tests.simulation.windowed_applications import Record, at, decode, key_of, number_of
 from tests.wallaroo.operators.mesh import Mesh, tcp_sink
 from wallaroo import aggregate
 from wallaroo.operators import combining
@@ -21,24 +22,6 @@ from wallaroo.topology.combining import combining_steps
 from wallaroo.topology.plan import Application
 
 MS = 1_000_000
-Record = tuple[str, int, int]
-"""Key, time in milliseconds, and value."""
-
-
-@wallaroo.decoder(header_length=4, length_fmt=">I")
-def decode(payload: bytes) -> Record:
-    key, time, value = payload.decode().split(":")
-    return key, int(time), int(value)
-
-
-@wallaroo.timestamp("ms")
-def at(record: Record) -> int:
-    return record[1]
-
-
-@wallaroo.key_extractor
-def key_of(record: Record) -> str:
-    return record[0]
 
 
 @wallaroo.encoder
@@ -46,10 +29,6 @@ def encode(result: Any) -> str:
     if isinstance(result, wallaroo.Result) and isinstance(result.value, set):
         result = result._replace(value=sorted(result.value))
     return f"{result!r}\n"
-
-
-def value_of(record: Record) -> int:
-    return record[2]
 
 
 class Total:
@@ -95,12 +74,12 @@ def plan_of(window: Any) -> Application:
 
 AGGREGATIONS: dict[str, Callable[[], Any]] = {
     "count": aggregate.count,
-    "sum": lambda: aggregate.sum(value_of),
-    "min": lambda: aggregate.min(value_of),
-    "max": lambda: aggregate.max(value_of),
-    "mean": lambda: aggregate.mean(value_of),
-    "distinct": lambda: aggregate.distinct(value_of),
-    "several": lambda: aggregate.several(a=aggregate.count(), b=aggregate.max(value_of)),
+    "sum": lambda: aggregate.sum(number_of),
+    "min": lambda: aggregate.min(number_of),
+    "max": lambda: aggregate.max(number_of),
+    "mean": lambda: aggregate.mean(number_of),
+    "distinct": lambda: aggregate.distinct(number_of),
+    "several": lambda: aggregate.several(a=aggregate.count(), b=aggregate.max(number_of)),
     "total": lambda: total,
 }
 WINDOWS: dict[str, Callable[[], Any]] = {
